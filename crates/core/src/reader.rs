@@ -1,0 +1,258 @@
+//! The contract: what every reader takes, gives and promises.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::budget::Budget;
+use crate::scan::Shared;
+use crate::{
+    Analysis, CancelToken, FileEntry, FileResult, FileScanner, Limits, Progress, ReadError, ReaderError, Summary, Tally,
+};
+
+/// Reads files in some concurrency model and hands over one record for each.
+///
+/// This is the whole contract. Every implementation passes the same conformance suite, so that one can stand in for
+/// another; it is usable as `dyn FileReader<A>`.
+///
+/// # The promises
+///
+/// - **Exactly one record for each entry taken from the job**, whatever happens to the file: read, failed, skipped, or
+///   cancelled in the middle. Failures of files never end the run.
+/// - **Records come as they are finished**, in any order. [`FileResult::index`] restores the order of discovery.
+/// - **Everything is bounded**: entries read ahead, records waiting for the sink, open files, bytes in flight. A slow
+///   sink slows the workers down; it does not fill the memory.
+/// - **When the call returns, the run is over**: no thread of the run, no descriptor is left behind, unless a read call
+///   hangs in the kernel; then the worker that is inside ends with that call.
+///
+/// # Why a sink, and why on the caller's thread?
+///
+/// Pushing records into a closure lets the reader decide when it waits for work and when it delivers, and costs nothing
+/// for each record. That the closure runs on the thread that made the call means that it need be neither `Send` nor
+/// `Sync`: it may fill a `Vec`, write to a locked standard output or keep an `Rc`, without a lock around it. Who would
+/// rather pull uses the iterator or the stream that the readers of threads and of async runtimes offer beside it.
+pub trait FileReader<A: Analysis>: Send + Sync {
+    /// The stable name of the strategy, as the command line and reports spell it.
+    fn name(&self) -> &'static str;
+
+    /// Reads all files of the job, calling `sink` for each record on this thread.
+    ///
+    /// `ControlFlow::Break` from the sink ends the run: no further record is handed over, and the summary says
+    /// [`Stopped::Sink`](crate::Stopped::Sink). Cancelling the job's token ends it as well: files in the middle of being
+    /// read end in records of kind [`Cancelled`](crate::ErrorKind::Cancelled), and the summary says
+    /// [`Stopped::Cancelled`](crate::Stopped::Cancelled). A panic in the sink passes through, after the workers were
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// - [`ReaderError::InsideRuntime`] when the model needs a runtime and this thread is already in one.
+    /// - [`ReaderError::Start`] when threads or a runtime cannot be started.
+    ///
+    /// No record has been handed over when an error is returned.
+    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError>;
+}
+
+/// The consumer of a run; see [`FileReader::read`].
+pub type Sink<'a, T> = dyn FnMut(FileResult<T>) -> ControlFlow<()> + 'a;
+
+/// The files of a job as they come: the result of a discovery, or a list.
+pub type Files = Box<dyn Iterator<Item = Result<FileEntry, ReadError>> + Send>;
+
+/// What to read and how: files, analysis, limits, cancel token, progress.
+///
+/// ```
+/// use polyread_core::{CancelToken, Job, Limits, TextStats};
+///
+/// let cancel = CancelToken::new();
+/// let job = Job::of_paths(["a.txt", "b.txt"], TextStats::default())
+///     .limits(Limits::default().workers(4))
+///     .cancel_token(cancel.clone());
+/// ```
+pub struct Job<A> {
+    files: Files,
+    analysis: A,
+    limits: Limits,
+    cancel: CancelToken,
+    progress: Progress,
+}
+
+impl<A: Analysis> Job<A> {
+    /// A job over discovered files. The iterator may block: no reader waits for it on a thread that has other work.
+    pub fn new<I>(files: I, analysis: A) -> Self
+    where
+        I: IntoIterator<Item = Result<FileEntry, ReadError>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self {
+            files: Box::new(files.into_iter()),
+            analysis,
+            limits: Limits::default(),
+            cancel: CancelToken::new(),
+            progress: Progress::new(),
+        }
+    }
+
+    /// A job over files that are named, not discovered. Links are followed; a file that does not exist is a failure of
+    /// kind [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn of_paths<I>(paths: I, analysis: A) -> Self
+    where
+        I: IntoIterator<Item: Into<PathBuf>>,
+        I::IntoIter: Send + 'static,
+    {
+        Self::new(paths.into_iter().map(|path| Ok(FileEntry::new(path))), analysis)
+    }
+
+    /// Bounds of the run. Default: what the machine allows.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The token that stops the run. A run never raises it itself.
+    #[must_use]
+    pub fn cancel_token(mut self, cancel: CancelToken) -> Self {
+        self.cancel = cancel;
+        self
+    }
+
+    /// Counters to be raised while the run goes on.
+    #[must_use]
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The bounds of this job.
+    pub fn limits_ref(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Takes the job apart for a run: the clock starts.
+    ///
+    /// For those who write a reader.
+    pub fn start(self) -> Run<A> {
+        let cancel = self.cancel.child();
+        let shared = Arc::new(Shared {
+            cancel: cancel.clone(),
+            progress: self.progress.clone(),
+            budget: Budget::new(self.limits.bytes_in_flight),
+            max_file_size: self.limits.max_file_size,
+            timeout: self.limits.timeout,
+        });
+        Run {
+            entries: Entries {
+                files: self.files,
+                next_index: 0,
+                cancel: cancel.clone(),
+                progress: self.progress.clone(),
+            },
+            context: Context { analysis: self.analysis, shared },
+            tally: Tally::new(self.progress),
+            limits: self.limits,
+            job_cancel: self.cancel,
+            cancel,
+        }
+    }
+}
+
+impl<A: std::fmt::Debug> std::fmt::Debug for Job<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("analysis", &self.analysis).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A job that has been started, in the parts that a reader puts in different places.
+///
+/// For those who write a reader.
+#[derive(Debug)]
+pub struct Run<A> {
+    /// The entries, numbered: for whoever feeds the workers.
+    pub entries: Entries,
+    /// What a worker needs: cloned once for each.
+    pub context: Context<A>,
+    /// The consumer's side: counts what is handed over.
+    pub tally: Tally,
+    /// The job's bounds.
+    pub limits: Limits,
+    /// The token of the job: whether somebody outside wants the run to stop.
+    pub job_cancel: CancelToken,
+    /// The token of this run, a child of the job's: what the reader itself raises to stop its workers.
+    pub cancel: CancelToken,
+}
+
+/// One entry with its place in the order of discovery.
+#[derive(Debug)]
+pub struct Entry {
+    /// Position in the order of discovery, from 0.
+    pub index: u64,
+    /// The file, or what discovery has to say instead.
+    pub found: Result<FileEntry, ReadError>,
+}
+
+/// The entries of a run in the order of discovery. Ends early when the run is cancelled.
+pub struct Entries {
+    files: Files,
+    next_index: u64,
+    cancel: CancelToken,
+    progress: Progress,
+}
+
+/// The longest that an entry waits for others to fill its batch.
+const BATCH_PATIENCE: Duration = Duration::from_millis(1);
+
+impl Entries {
+    /// The next entries, at least one and at most `most`; empty at the end.
+    ///
+    /// A batch is cut short when discovery is slow, so that nobody idles while entries wait to become many.
+    pub fn next_batch(&mut self, most: usize) -> Vec<Entry> {
+        let Some(first) = self.next() else { return Vec::new() };
+        let mut batch = Vec::with_capacity(most);
+        batch.push(first);
+        let started = Instant::now();
+        while batch.len() < most && started.elapsed() < BATCH_PATIENCE {
+            let Some(entry) = self.next() else { break };
+            batch.push(entry);
+        }
+        batch
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        let found = if self.cancel.is_cancelled() { None } else { self.files.next() };
+        let Some(found) = found else {
+            self.progress.discovery_ended();
+            return None;
+        };
+        self.progress.discovered();
+        let index = self.next_index;
+        self.next_index += 1;
+        Some(Entry { index, found })
+    }
+}
+
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entries").field("next_index", &self.next_index).finish_non_exhaustive()
+    }
+}
+
+/// What a worker needs to read files for a run.
+///
+/// For those who write a reader.
+#[derive(Clone, Debug)]
+pub struct Context<A> {
+    analysis: A,
+    shared: Arc<Shared>,
+}
+
+impl<A: Analysis> Context<A> {
+    /// A scanner, with a buffer of its own that is allocated when it is first used.
+    pub fn scanner(&self) -> FileScanner<A> {
+        FileScanner::new(self.analysis.clone(), Arc::clone(&self.shared))
+    }
+}

@@ -1,0 +1,73 @@
+//! The record in which every discovered entry ends.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::ReadError;
+use crate::budget::Reservation;
+
+/// Who read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum WorkerId {
+    /// A thread of the reader's, counted from 0.
+    Thread(usize),
+    /// A task of an async runtime, counted from 0 in the order in which they were started.
+    Task(u64),
+}
+
+impl fmt::Display for WorkerId {
+    /// The stable form, as scripts see it: `thread-3`, `task-17`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Thread(index) => write!(f, "thread-{index}"),
+            Self::Task(index) => write!(f, "task-{index}"),
+        }
+    }
+}
+
+/// The one record of one discovered entry: what became of it, who read it and how long it took.
+///
+/// Records come in the order in which files are finished; [`index`](Self::index) tells the order of discovery.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FileResult<T> {
+    /// The path, as the root was given and discovery continued it.
+    pub path: PathBuf,
+    /// Position in the order of discovery, from 0. No two records of a run share one.
+    pub index: u64,
+    /// What the analysis found, or why it could not.
+    pub outcome: Result<T, ReadError>,
+    /// Bytes read from the file, before an error too.
+    pub bytes: u64,
+    /// Time between taking up the entry and the end of its analysis.
+    pub elapsed: Duration,
+    /// Who did it.
+    pub worker: WorkerId,
+    /// How often it was tried: 1, or more where a model tries again after losing a worker.
+    pub attempts: u32,
+    /// Room taken in the bytes in flight until the record is consumed.
+    pub(crate) reservation: Option<Reservation>,
+}
+
+impl<T> FileResult<T> {
+    /// The record of an entry that failed before any byte of it was read.
+    pub fn failed(index: u64, error: ReadError, worker: WorkerId) -> Self {
+        Self {
+            path: error.path().to_path_buf(),
+            index,
+            bytes: error.bytes_read(),
+            outcome: Err(error),
+            elapsed: Duration::ZERO,
+            worker,
+            attempts: 1,
+            reservation: None,
+        }
+    }
+
+    /// The path; the field spelled as a method, for iterator chains.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

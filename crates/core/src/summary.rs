@@ -1,0 +1,113 @@
+//! What a whole run came to.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::budget::Reservation;
+use crate::{ErrorKind, FileResult, Progress};
+
+/// Who ended a run before its last file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The sink returned `Break`, or the stream or iterator was dropped.
+    Sink,
+    /// The [`CancelToken`](crate::CancelToken) was raised.
+    Cancelled,
+}
+
+impl Stopped {
+    /// The stable name, as scripts see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sink => "sink",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a run came to: counts, bytes, failures by kind, time, and whether it was whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Files read to the end of what their analysis wanted.
+    pub read: u64,
+    /// Bytes read, those of failed files included.
+    pub bytes: u64,
+    /// Entries without a result, by kind, skips included.
+    pub errors: BTreeMap<ErrorKind, u64>,
+    /// From the start of the run to its last record, on the monotonic clock.
+    pub elapsed: Duration,
+    /// Why the run is not whole, if it is not.
+    pub stopped: Option<Stopped>,
+}
+
+impl Summary {
+    /// Entries that failed: neither read nor skipped. Those that a stopped run had begun with are among them, as
+    /// [`ErrorKind::Cancelled`].
+    pub fn failed(&self) -> u64 {
+        self.sum(|kind| !kind.is_skip())
+    }
+
+    /// Entries left out; see [`ErrorKind::is_skip`].
+    pub fn skipped(&self) -> u64 {
+        self.sum(ErrorKind::is_skip)
+    }
+
+    /// Records that stand for a file: read or failed.
+    pub fn files(&self) -> u64 {
+        self.read + self.failed()
+    }
+
+    fn sum(&self, wanted: impl Fn(ErrorKind) -> bool) -> u64 {
+        self.errors.iter().filter(|(kind, _)| wanted(**kind)).map(|(_, count)| count).sum()
+    }
+}
+
+/// The consumer's side of a run: counts each record as it is handed over, and keeps its room in
+/// [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight) taken for as long as the consumer looks at it.
+///
+/// For those who write a reader; its users see the [`Summary`].
+#[derive(Debug)]
+pub struct Tally {
+    summary: Summary,
+    started: Instant,
+    progress: Progress,
+    held: Option<Reservation>,
+}
+
+impl Tally {
+    pub(crate) fn new(progress: Progress) -> Self {
+        Self { summary: Summary::default(), started: Instant::now(), progress, held: None }
+    }
+
+    /// Counts a record that is about to be handed over.
+    pub fn admit<T>(&mut self, mut result: FileResult<T>) -> FileResult<T> {
+        self.held = result.reservation.take();
+        self.summary.bytes += result.bytes;
+        match &result.outcome {
+            Ok(_) => self.summary.read += 1,
+            Err(error) => *self.summary.errors.entry(error.kind()).or_default() += 1,
+        }
+        self.progress.record(&result);
+        result
+    }
+
+    /// The consumer is done with the record admitted last: its room is free for others.
+    ///
+    /// To be called before waiting for the next one; a reader that waits while it holds room can wait for itself.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Counts a record that nobody will see, because the consumer has gone: as cancelled, whatever it was.
+    pub fn discard<T>(&mut self, result: &FileResult<T>) {
+        self.summary.bytes += result.bytes;
+        *self.summary.errors.entry(ErrorKind::Cancelled).or_default() += 1;
+    }
+
+    /// The summary as of now.
+    pub fn summary(&self, stopped: Option<Stopped>) -> Summary {
+        Summary { elapsed: self.started.elapsed(), stopped, ..self.summary.clone() }
+    }
+}
