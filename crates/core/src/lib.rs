@@ -27,6 +27,8 @@
 //! can happen to one file, [`DiscoveryError`] and [`ReaderError`] for what keeps a run from starting at all.
 
 #![forbid(unsafe_code)]
+// What to print is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 /// The README's example, compiled and run with the others.
 #[cfg(doctest)]
@@ -34,6 +36,7 @@
 struct Readme;
 
 mod analysis;
+mod background;
 mod budget;
 mod cancel;
 mod discovery;
@@ -44,11 +47,13 @@ mod limits;
 mod progress;
 mod reader;
 mod record;
+mod records;
 mod scan;
 mod sequential;
 mod summary;
 
 pub use analysis::{Analysis, Annotated, ByteCount, Contents, InvalidUtf8, Rejection, Text, TextCounts, TextStats};
+pub use background::Outlet;
 pub use cancel::CancelToken;
 pub use discovery::{Discovery, Walk};
 pub use entry::FileEntry;
@@ -58,6 +63,7 @@ pub use limits::Limits;
 pub use progress::{Progress, ProgressSnapshot};
 pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
 pub use record::{FileResult, WorkerId};
+pub use records::{Producer, Records};
 pub use scan::FileScanner;
 pub use sequential::SequentialReader;
 pub use summary::{Stopped, Summary, Tally};

@@ -183,7 +183,7 @@ pub struct Run<A> {
 }
 
 /// One entry with its place in the order of discovery.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     /// Position in the order of discovery, from 0.
     pub index: u64,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Stat};
@@ -37,6 +38,8 @@ pub struct FileScanner<A> {
     buffer: Vec<u8>,
     analysis: A,
     shared: Arc<Shared>,
+    /// Bytes read of the file at hand, for those who watch from outside.
+    position: Arc<AtomicU64>,
 }
 
 /// A file in the middle of being read: what a record needs even if reading ends in an error or a panic.
@@ -48,7 +51,13 @@ struct Taken {
 
 impl<A: Analysis> FileScanner<A> {
     pub(crate) fn new(analysis: A, shared: Arc<Shared>) -> Self {
-        Self { buffer: Vec::new(), analysis, shared }
+        Self { buffer: Vec::new(), analysis, shared, position: Arc::default() }
+    }
+
+    /// Bytes read so far of the file at hand, to be looked at from another thread: what can be told of a file whose
+    /// reading is abandoned.
+    pub fn position(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.position)
     }
 
     /// Takes one entry to its record. Never panics and never returns early: whatever happens is in the record.
@@ -63,6 +72,7 @@ impl<A: Analysis> FileScanner<A> {
             Err(error) => return FileResult::failed(entry.index, error, worker),
         };
         let mut taken = Taken::default();
+        self.position.store(0, Ordering::Relaxed);
         // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read(&file, started, &mut taken, before_waiting)))
             .unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
@@ -148,6 +158,7 @@ impl<A: Analysis> FileScanner<A> {
             };
             if read > 0 {
                 taken.bytes += read as u64;
+                self.position.store(taken.bytes, Ordering::Relaxed);
                 shared.progress.bytes(read as u64);
                 analysis.update(&self.buffer[..read]);
             }

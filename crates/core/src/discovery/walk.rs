@@ -4,15 +4,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, WalkState};
 
 use super::{Discovery, Filter};
+use crate::background::{Background, Outlet};
 use crate::entry::Root;
-use crate::{CancelToken, DiscoveryError, ErrorKind, FileEntry, Operation, ReadError};
+use crate::{DiscoveryError, ErrorKind, FileEntry, Operation, ReadError};
 
 /// What the walk yields.
 type Found = Result<FileEntry, ReadError>;
@@ -21,24 +19,13 @@ type Found = Result<FileEntry, ReadError>;
 const BATCH: usize = 64;
 /// Batches waiting to be read, for each walking thread: enough to keep readers busy, little enough to bound memory.
 const BATCHES_AHEAD: usize = 16;
-/// How long dropping a walk waits for its threads. A thread inside a directory listing that hangs ends with it.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// The entries of a [`Discovery`], while they are found.
 ///
 /// Dropping it ends the walk and its threads.
 #[derive(Debug)]
 pub struct Walk {
-    ready: std::vec::IntoIter<Found>,
-    walker: Option<Walker>,
-}
-
-#[derive(Debug)]
-struct Walker {
-    batches: Receiver<Vec<Found>>,
-    /// A child of the discovery's token: raised when the walk is dropped.
-    cancel: CancelToken,
-    thread: JoinHandle<()>,
+    named: std::vec::IntoIter<Found>,
+    walked: Option<Background<Found>>,
 }
 
 impl Walk {
@@ -58,8 +45,8 @@ impl Walk {
             }
         }
         // No thread for files that were named: reading one small file must not cost a walk.
-        let walker = if directories.is_empty() { None } else { Some(Walker::start(discovery, filter, directories)?) };
-        Ok(Self { ready: named.into_iter(), walker })
+        let walked = if directories.is_empty() { None } else { Some(Walkers::start(discovery, filter, directories)?) };
+        Ok(Self { named: named.into_iter(), walked })
     }
 
     /// All entries, ordered by the bytes of their paths: the same on each run over the same tree.
@@ -80,36 +67,7 @@ impl Iterator for Walk {
     type Item = Result<FileEntry, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(found) = self.ready.next() {
-                return Some(found);
-            }
-            self.ready = self.walker.as_ref()?.batches.recv().ok()?.into_iter();
-        }
-    }
-}
-
-impl Drop for Walk {
-    fn drop(&mut self) {
-        let Some(walker) = self.walker.take() else { return };
-        walker.cancel.cancel();
-        // Whoever waits to send is let through, and its next look at the token ends it.
-        let deadline = Instant::now() + FAREWELL;
-        while walker.batches.recv_deadline(deadline).is_ok() {}
-        if Instant::now() < deadline {
-            // All senders are gone, so that the thread is about to end; it does not panic, and if it did, not here.
-            drop(walker.thread.join());
-        }
-    }
-}
-
-impl Walker {
-    fn start(discovery: &Discovery, filter: Filter, roots: Vec<(PathBuf, u64)>) -> Result<Self, DiscoveryError> {
-        let (sender, batches) = bounded(BATCHES_AHEAD * discovery.threads);
-        let cancel = discovery.cancel.child();
-        let walkers = Walkers { options: Discovery { cancel: cancel.clone(), ..discovery.clone() }, filter, sender };
-        let thread = std::thread::Builder::new().name("polyread-walk".to_owned()).spawn(move || walkers.run(roots));
-        Ok(Self { batches, cancel, thread: thread.map_err(DiscoveryError::Spawn)? })
+        self.named.next().or_else(|| self.walked.as_mut()?.next())
     }
 }
 
@@ -117,10 +75,24 @@ impl Walker {
 struct Walkers {
     options: Discovery,
     filter: Filter,
-    sender: Sender<Vec<Found>>,
+    outlet: Outlet<Found>,
 }
 
 impl Walkers {
+    fn start(
+        discovery: &Discovery,
+        filter: Filter,
+        roots: Vec<(PathBuf, u64)>,
+    ) -> Result<Background<Found>, DiscoveryError> {
+        // A child: dropping the walk ends it without raising the caller's token.
+        let options = Discovery { cancel: discovery.cancel.child(), ..discovery.clone() };
+        let batches_ahead = BATCHES_AHEAD * options.threads;
+        Background::spawn("polyread-walk", batches_ahead, options.cancel.clone(), move |outlet| {
+            Self { options, filter, outlet }.run(roots);
+        })
+        .map_err(DiscoveryError::Spawn)
+    }
+
     /// One root after the other, each by several threads: however many roots there are, few are held open.
     fn run(&self, roots: Vec<(PathBuf, u64)>) {
         for (path, device) in roots {
@@ -131,7 +103,7 @@ impl Walkers {
                 Ok(root) => self.walk(&path, Arc::new(root), device),
                 Err(error) => {
                     let error = ReadError::from_io(error, Operation::ReadDirectory, path);
-                    drop(self.sender.send(vec![Err(error)]));
+                    self.outlet.send(vec![Err(error)]);
                 }
             }
         }
@@ -297,15 +269,13 @@ impl Visitor<'_> {
         self.batch_size = (self.batch_size * 2).min(BATCH);
         let full = std::mem::replace(&mut self.batch, Vec::with_capacity(self.batch_size));
         // Nobody receives any more: the walk was dropped.
-        self.walkers.sender.send(full).map_or(WalkState::Quit, |()| WalkState::Continue)
+        if self.walkers.outlet.send(full) { WalkState::Continue } else { WalkState::Quit }
     }
 }
 
 impl Drop for Visitor<'_> {
     fn drop(&mut self) {
-        if !self.batch.is_empty() {
-            drop(self.walkers.sender.send(std::mem::take(&mut self.batch)));
-        }
+        self.walkers.outlet.send(std::mem::take(&mut self.batch));
     }
 }
 

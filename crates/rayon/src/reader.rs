@@ -1,0 +1,198 @@
+//! The model: batches of entries enter a pool, are split in halves, and idle threads steal the halves.
+//!
+//! ```text
+//!  discovery ──► feeder thread ──► pool: [batch of 64]
+//!                (waits while       join: [32]      [32] ◄─ stolen by an idle thread
+//!                 the pool is             [16][16]  [16][16]
+//!                 full)                     │ leaf: read one after the other, one buffer for each thread
+//!                                           ▼
+//!  consumer ◄── bounded channel ◄── records, a leaf at a time
+//! ```
+//!
+//! Everything waits for the consumer: a full channel stops the threads, busy threads stop the feeder, and a feeder that
+//! does not pull stops the walk.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use polyread_core::{
+    Analysis, Context, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError,
+    Records, Sink, Summary, WorkerId,
+};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Config;
+
+const NAME: &str = "rayon";
+
+/// Batches in the pool for each thread: one that is worked on, one that waits so that the thread need not.
+const BATCHES_PER_THREAD: usize = 2;
+
+/// Leaves that may wait for the consumer, for each thread.
+const LEAVES_AHEAD: usize = 4;
+
+/// Bytes after which a leaf offers the rest of its entries to thieves: about what takes a tenth of a millisecond to
+/// read, a hundred times what a steal costs.
+const LEAF_BYTES: u64 = 512 * 1024;
+
+/// Reads files on the threads of its own work-stealing pool.
+///
+/// A record's worker is the thread that read it, `thread-0` to `thread-N`, for
+/// [`Limits::workers`](polyread_core::Limits::workers) threads or fewer if fewer files may be open. A read that hangs in
+/// the kernel cannot be abandoned: it keeps its thread until it returns, while the others go on.
+#[derive(Clone, Debug, Default)]
+pub struct RayonReader {
+    config: Config,
+}
+
+impl RayonReader {
+    /// A reader with the default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A reader with settings of one's own.
+    pub fn with_config(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// The records of a run as an iterator. Reading starts at once, on other threads, and goes on ahead of the consumer
+    /// by a bounded amount. Dropping the iterator ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::Start`] if the threads cannot be started.
+    pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        let run = job.start();
+        let threads = run.limits.effective_workers();
+        let (pool, handles) = start_pool(threads)?;
+        let Config { batch, leaf } = self.config;
+        Records::of(NAME, run, LEAVES_AHEAD * threads, move |Producer { entries, context, outlet }| {
+            let crew = Arc::new(Crew {
+                scanners: (0..threads).map(|_| Mutex::new(Some(context.scanner()))).collect(),
+                context: Mutex::new(context),
+                outlet,
+                leaf,
+            });
+            feed(entries, batch, &pool, BATCHES_PER_THREAD * threads, &crew);
+            // In this order: the pool's threads first, then, with the crew, the last way to the consumer, who takes
+            // that for the end of the run.
+            drop(pool);
+            for handle in handles {
+                // A pool thread passes no panic on: the pool itself would have ended the program.
+                drop(handle.join());
+            }
+        })
+    }
+}
+
+impl<A: Analysis> FileReader<A> for RayonReader {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
+        Ok(self.records(job)?.deliver(sink))
+    }
+}
+
+/// A pool whose threads can be waited for. Rayon by itself lets them end some time after the pool.
+fn start_pool(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), ReaderError> {
+    let mut handles = Vec::with_capacity(threads);
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .spawn_handler(|thread| {
+            let name = format!("polyread-rayon-{}", thread.index());
+            handles.push(std::thread::Builder::new().name(name).spawn(|| thread.run())?);
+            Ok(())
+        })
+        .build()
+        .map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
+    Ok((pool, handles))
+}
+
+/// Feeds batches to the pool as it takes them, and returns when all have been read.
+///
+/// A thread outside of the pool does this, because discovery blocks and may be anybody's iterator: one that itself used
+/// rayon would, on a pool thread, be interrupted by the very tasks that wait for it.
+fn feed<A: Analysis>(mut entries: Entries, batch: usize, pool: &ThreadPool, most: usize, crew: &Arc<Crew<A>>) {
+    // Each batch in the pool has a place in this channel. That it is full is the back-pressure.
+    let (places, free): (Sender<()>, Receiver<()>) = bounded(most);
+    loop {
+        let batch = entries.next_batch(batch);
+        if batch.is_empty() || places.send(()).is_err() {
+            break;
+        }
+        let (crew, free) = (Arc::clone(crew), free.clone());
+        pool.spawn(move || {
+            crew.share_out(batch, crew.leaf);
+            // Its own place or another's, they are all the same. There is one, so that this does not wait.
+            let _ = free.recv();
+        });
+    }
+    // Taking every place means that no batch has one any more.
+    for _ in 0..most {
+        let _ = places.send(());
+    }
+}
+
+/// What the threads of one run share.
+#[derive(Debug)]
+struct Crew<A: Analysis> {
+    /// One for each thread, so that a thread always comes back to the buffer that is in its core's cache.
+    scanners: Vec<Mutex<Option<FileScanner<A>>>>,
+    context: Mutex<Context<A>>,
+    outlet: Outlet<FileResult<A::Output>>,
+    leaf: usize,
+}
+
+impl<A: Analysis> Crew<A> {
+    /// Splits the entries in halves down to leaves. The second half of each lies open to be stolen while the first is
+    /// worked on; if nobody comes, this thread does both, and the split cost some nanoseconds.
+    fn share_out(&self, mut entries: Vec<Entry>, leaf: usize) {
+        if entries.len() > leaf {
+            let other = entries.split_off(entries.len() / 2);
+            rayon::join(|| self.share_out(entries, leaf), || self.share_out(other, leaf));
+        } else {
+            self.read_leaf(entries);
+        }
+    }
+
+    /// Reads entries one after the other and hands their records over together.
+    fn read_leaf(&self, entries: Vec<Entry>) {
+        let thread = rayon::current_thread_index().unwrap_or_default();
+        let mut scanner = self.take_scanner(thread);
+        let mut entries = entries.into_iter();
+        let mut done = Vec::with_capacity(entries.len());
+        let mut bytes = 0;
+        while bytes < LEAF_BYTES
+            && let Some(entry) = entries.next()
+        {
+            let record = scanner.scan(entry, WorkerId::Thread(thread), &mut || {
+                self.outlet.send(std::mem::take(&mut done));
+            });
+            bytes += record.bytes;
+            done.push(record);
+        }
+        self.put_back(thread, scanner);
+        self.outlet.send(done);
+        // The files turn out to be large: half of what is left is offered to thieves.
+        let rest = entries.collect::<Vec<_>>();
+        if !rest.is_empty() {
+            let half = rest.len().div_ceil(2);
+            self.share_out(rest, half);
+        }
+    }
+
+    /// The thread's scanner; or a new one, should this thread be inside of it already: an analysis that uses rayon can
+    /// steal a leaf while it waits. So the lock is never held while a file is read.
+    fn take_scanner(&self, thread: usize) -> FileScanner<A> {
+        let own = self.scanners[thread].lock().unwrap_or_else(PoisonError::into_inner).take();
+        own.unwrap_or_else(|| self.context.lock().unwrap_or_else(PoisonError::into_inner).scanner())
+    }
+
+    fn put_back(&self, thread: usize, scanner: FileScanner<A>) {
+        *self.scanners[thread].lock().unwrap_or_else(PoisonError::into_inner) = Some(scanner);
+    }
+}

@@ -1,0 +1,108 @@
+//! The consumer's end: a `Stream` of records.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use polyread_core::{CancelToken, FileResult, Sink, Stopped, Summary, Tally};
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
+
+/// How long a run that was stopped by its sink waits for what its workers still deliver.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The records of a run, as they are finished; see [`TokioReader::stream`](crate::TokioReader::stream).
+///
+/// Dropping it cancels the run: no hop is started any more, and those in flight end with the chunk they are reading.
+#[derive(Debug)]
+pub struct RecordStream<T> {
+    ready: std::vec::IntoIter<FileResult<T>>,
+    batches: Receiver<Vec<FileResult<T>>>,
+    feeder: JoinHandle<()>,
+    tally: Tally,
+    job_cancel: CancelToken,
+    cancel: CancelToken,
+    ended: bool,
+}
+
+impl<T> RecordStream<T> {
+    pub(crate) fn new(
+        batches: Receiver<Vec<FileResult<T>>>,
+        feeder: JoinHandle<()>,
+        tally: Tally,
+        job_cancel: CancelToken,
+        cancel: CancelToken,
+    ) -> Self {
+        Self { ready: Vec::new().into_iter(), batches, feeder, tally, job_cancel, cancel, ended: false }
+    }
+
+    /// What the run has come to so far. It is [`Stopped::Sink`] until the stream has ended: a partial run never looks
+    /// whole.
+    pub fn summary(&self) -> Summary {
+        let cancelled = self.job_cancel.is_cancelled().then_some(Stopped::Cancelled);
+        self.tally.summary(if self.ended { cancelled } else { cancelled.or(Some(Stopped::Sink)) })
+    }
+
+    /// Hands all records to a sink, inside of a runtime whose timer is on.
+    pub(crate) async fn deliver(mut self, sink: &mut Sink<'_, T>) -> Summary {
+        while let Some(record) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
+            if sink(record).is_break() {
+                self.wind_up().await;
+                return self.tally.summary(Some(Stopped::Sink));
+            }
+        }
+        self.summary()
+    }
+
+    /// Stops the run and counts what nobody will see any more.
+    async fn wind_up(&mut self) {
+        self.cancel.cancel();
+        self.tally.release();
+        let Self { ready, batches, tally, .. } = self;
+        ready.for_each(|record| tally.discard(&record));
+        let rest = async {
+            while let Some(batch) = batches.recv().await {
+                batch.iter().for_each(|record| tally.discard(record));
+            }
+        };
+        // A hop that hangs in the kernel is not waited for.
+        let _ = tokio::time::timeout(FAREWELL, rest).await;
+    }
+}
+
+impl<T> Stream for RecordStream<T> {
+    type Item = FileResult<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FileResult<T>>> {
+        // Before waiting: a worker may be waiting for the very room that the record before this one takes.
+        self.tally.release();
+        loop {
+            if let Some(record) = self.ready.next() {
+                return Poll::Ready(Some(self.tally.admit(record)));
+            }
+            match ready!(self.batches.poll_recv(cx)) {
+                Some(batch) => self.ready = batch.into_iter(),
+                None if self.ended => return Poll::Ready(None),
+                None => {
+                    // The iterator of files is the caller's own code: its panic is the caller's to see.
+                    let fed = ready!(Pin::new(&mut self.feeder).poll(cx));
+                    self.ended = true;
+                    if let Err(error) = fed
+                        && let Ok(panic) = error.try_into_panic()
+                    {
+                        std::panic::resume_unwind(panic);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T> Unpin for RecordStream<T> {}
+
+impl<T> Drop for RecordStream<T> {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
