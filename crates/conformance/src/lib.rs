@@ -1,0 +1,94 @@
+//! The one test suite that every reader of polyread passes.
+//!
+//! From the top: [`suite!`] makes a test of each function in [`checks`], for a reader given as an expression. The checks
+//! know readers only as `dyn FileReader<A>` ([`Subject`]), the trees they read are made in [`tree`], and the analysis
+//! that misbehaves on request is [`Scripted`].
+
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "what cannot be set up or read is a failed test")]
+
+pub mod checks;
+mod scripted;
+pub mod tree;
+mod watch;
+
+use polyread_core::{Contents, FileReader, Text, TextStats};
+
+pub use scripted::{Held, Scripted, Seen};
+pub use watch::{run, run_alone};
+
+/// One reader under test, for each analysis that the suite uses.
+#[expect(missing_debug_implementations, reason = "readers need not be Debug")]
+pub struct Subject {
+    /// Counts words.
+    pub text_stats: Box<dyn FileReader<TextStats>>,
+    /// Keeps bytes.
+    pub contents: Box<dyn FileReader<Contents>>,
+    /// Refuses what is not UTF-8.
+    pub text: Box<dyn FileReader<Text>>,
+    /// Does what the file says.
+    pub scripted: Box<dyn FileReader<Scripted>>,
+    /// Counts what its outputs hold.
+    pub held: Box<dyn FileReader<Held>>,
+}
+
+/// Makes a `#[test]` of each check, for one reader.
+///
+/// `reader` is an expression for a value that reads under any analysis; it is evaluated several times. `half_way`, for
+/// readers with a stream or an iterator, starts one for a job, takes a record and drops it.
+#[macro_export]
+macro_rules! suite {
+    (reader: $reader:expr, half_way: |$job:ident| $half_way:expr $(,)?) => {
+        $crate::suite! { reader: $reader }
+
+        #[test]
+        fn dropping_half_way_leaks_nothing() {
+            $crate::run_alone(|| $crate::checks::dropping_half_way_leaks_nothing(|$job| $half_way));
+        }
+    };
+    (reader: $reader:expr $(,)?) => {
+        fn subject() -> $crate::Subject {
+            $crate::Subject {
+                text_stats: Box::new($reader),
+                contents: Box::new($reader),
+                text: Box::new($reader),
+                scripted: Box::new($reader),
+                held: Box::new($reader),
+            }
+        }
+
+        $crate::suite! { @run
+            same_records_as_the_sequential_reader
+            same_records_when_links_are_followed
+            contents_come_across_byte_for_byte
+            strict_text_names_the_offset
+            every_entry_ends_in_exactly_one_record
+            no_files_at_all
+            a_break_from_the_sink_stops_the_run
+            cancelling_stops_the_run_and_accounts_for_what_was_begun
+            cancelling_ends_a_file_that_never_would
+            a_panicking_analysis_costs_its_file_alone
+            files_that_change_while_they_are_read_fail_as_changed
+            files_that_change_before_they_are_opened_are_told_apart
+            files_without_an_honest_size_are_read_to_their_end
+            the_largest_file_size_holds
+            the_time_limit_holds
+            bytes_in_flight_hold_with_a_slow_sink
+            a_slow_sink_holds_the_workers_back
+            a_panic_of_the_files_iterator_passes_through
+        }
+        $crate::suite! { @run_alone
+            open_files_stay_within_the_limit
+            a_panicking_sink_leaks_nothing
+            finished_runs_leak_nothing
+        }
+    };
+    (@$how:ident $($check:ident)*) => {
+        $(
+            #[test]
+            fn $check() {
+                $crate::$how(|| $crate::checks::$check(&subject()));
+            }
+        )*
+    };
+}

@@ -1,0 +1,127 @@
+//! Analyses that misbehave on request, and that count.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use polyread_core::Analysis;
+
+/// Does what the first chunk of the file says in its first line, so that it needs no state of its own and behaves the
+/// same wherever it runs:
+///
+/// - `panic WORDS`: panics.
+/// - `sleep MILLISECONDS`: sleeps at each chunk.
+/// - `append PATH`: writes a byte to the end of that file, once.
+/// - `truncate PATH`: cuts that file to one byte, once.
+/// - `count PATH`: notes how many files below that directory this process has open.
+#[derive(Clone, Debug, Default)]
+pub struct Scripted {
+    seen: Seen,
+    sleep: Duration,
+}
+
+/// What [`Scripted`] saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// For `count`: files open below the directory.
+    pub open_files: usize,
+}
+
+impl Analysis for Scripted {
+    type Output = Seen;
+
+    fn update(&mut self, chunk: &[u8]) {
+        if self.seen.bytes == 0 {
+            let line = chunk.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let mut words = line.splitn(2, |byte| *byte == b' ');
+            let (command, argument) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            self.obey(command, argument);
+        }
+        self.seen.bytes += chunk.len() as u64;
+        std::thread::sleep(self.sleep);
+    }
+
+    fn finish(self) -> Seen {
+        self.seen
+    }
+}
+
+impl Scripted {
+    fn obey(&mut self, command: &[u8], argument: &[u8]) {
+        let path = Path::new(OsStr::from_bytes(argument));
+        let words = String::from_utf8_lossy(argument);
+        match command {
+            b"panic" => panic!("{words}"),
+            b"sleep" => self.sleep = Duration::from_millis(words.parse().expect("milliseconds")),
+            b"append" => {
+                let mut file = OpenOptions::new().append(true).open(path).expect("the file to append to");
+                file.write_all(b"x").expect("appending");
+            }
+            b"truncate" => {
+                let file = OpenOptions::new().write(true).open(path).expect("the file to truncate");
+                file.set_len(1).expect("truncating");
+            }
+            b"count" => self.seen.open_files = open_files_below(path),
+            _ => {}
+        }
+    }
+}
+
+/// Regular files below `directory` that this process has open.
+fn open_files_below(directory: &Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").expect("/proc");
+    descriptors
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|target| target.starts_with(directory) && target.is_file())
+        .count()
+}
+
+/// Claims to retain the content, and counts in bytes what all of its outputs that are still alive would hold.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    alive: Arc<AtomicU64>,
+    most: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl Held {
+    /// The most that was alive at any moment.
+    pub fn most(&self) -> u64 {
+        self.most.load(Ordering::SeqCst)
+    }
+}
+
+/// An output of [`Held`]: counted until it is dropped.
+#[derive(Debug)]
+pub struct Holding(Held);
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(self.0.bytes, Ordering::SeqCst);
+    }
+}
+
+impl Analysis for Held {
+    type Output = Holding;
+
+    fn update(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len() as u64;
+    }
+
+    fn finish(self) -> Holding {
+        let alive = self.alive.fetch_add(self.bytes, Ordering::SeqCst) + self.bytes;
+        self.most.fetch_max(alive, Ordering::SeqCst);
+        Holding(self)
+    }
+
+    fn retains(&self, size: u64) -> u64 {
+        size
+    }
+}
