@@ -1,5 +1,7 @@
 //! The consumer's end: a `Stream` of records.
 
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -47,8 +49,13 @@ impl<T> RecordStream<T> {
     /// Hands all records to a sink, inside of a runtime whose timer is on.
     pub(crate) async fn deliver(mut self, sink: &mut Sink<'_, T>) -> Summary {
         while let Some(record) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
-            if sink(record).is_break() {
+            // A panic is held back until the workers have ended, which takes a runtime that still runs.
+            let flow = catch_unwind(AssertUnwindSafe(|| sink(record)));
+            if !matches!(flow, Ok(ControlFlow::Continue(()))) {
                 self.wind_up().await;
+                if let Err(panic) = flow {
+                    resume_unwind(panic);
+                }
                 return self.tally.summary(Some(Stopped::Sink));
             }
         }
@@ -91,7 +98,7 @@ impl<T> Stream for RecordStream<T> {
                     if let Err(error) = fed
                         && let Ok(panic) = error.try_into_panic()
                     {
-                        std::panic::resume_unwind(panic);
+                        resume_unwind(panic);
                     }
                 }
             }

@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use polyread_cli::Strategy;
+use polyread_core::{CancelToken, Discovery, Limits};
+
+/// Read every file of directory trees at once, in the concurrency model of your choice
+///
+/// Counts words, characters, lines and bytes of every regular file below the given paths, exactly as CPython does for
+/// open(path, encoding="utf-8", errors="ignore").read(). Hidden files are read too and ignore files are not obeyed,
+/// unless told otherwise. A file that cannot be read never ends the run.
+#[derive(Debug, Parser)]
+#[command(name = "polyread", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Directories to walk and files to read
+    #[arg(required_unless_present = "completions", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+
+    /// Concurrency model to read with
+    #[arg(short, long, value_enum, default_value = "rayon", help_heading = "Reading")]
+    pub(crate) strategy: Strategy,
+
+    /// What to do with the bytes of each file
+    #[arg(short, long, value_enum, default_value = "text-stats", help_heading = "Reading")]
+    pub(crate) analysis: Analysis,
+
+    /// Files read at the same time [default: the number of cores]
+    #[arg(short, long, value_name = "N", help_heading = "Reading")]
+    workers: Option<NonZero<usize>>,
+
+    /// Files open at the same time, at the most [default: a quarter of `ulimit -n`]
+    #[arg(long, value_name = "N", help_heading = "Reading")]
+    max_open: Option<NonZero<usize>>,
+
+    /// Fail larger files without reading them
+    #[arg(long, value_name = "BYTES", help_heading = "Reading")]
+    max_file_size: Option<u64>,
+
+    /// Fail a file that takes longer
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Reading")]
+    timeout: Option<Duration>,
+
+    /// Only files with one of these extensions, separated by commas
+    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', help_heading = "Choosing files")]
+    ext: Vec<String>,
+
+    /// Only files that match; a glob without a / is matched with the name, one with a / with the path (repeatable)
+    #[arg(short, long, value_name = "GLOB", help_heading = "Choosing files")]
+    include: Vec<String>,
+
+    /// No files and no directories that match (repeatable)
+    #[arg(short = 'x', long, value_name = "GLOB", help_heading = "Choosing files")]
+    exclude: Vec<String>,
+
+    /// Leave out files and directories whose name starts with a dot
+    #[arg(long, help_heading = "Choosing files")]
+    skip_hidden: bool,
+
+    /// Obey .gitignore, .ignore and git's exclude files
+    #[arg(long, help_heading = "Choosing files")]
+    ignore_files: bool,
+
+    /// Follow symbolic links
+    #[arg(short = 'L', long, help_heading = "Choosing files")]
+    follow: bool,
+
+    /// How to write the results; json is one object a line, the summary last
+    #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
+    pub(crate) format: Format,
+
+    /// Write the results in the order of their paths
+    #[arg(long, help_heading = "Output")]
+    pub(crate) sorted: bool,
+
+    /// Show no progress on standard error
+    #[arg(long, help_heading = "Output")]
+    pub(crate) no_progress: bool,
+
+    /// Print completions for a shell, and do nothing else
+    #[arg(long, value_enum, value_name = "SHELL", exclusive = true, help_heading = "Output")]
+    pub(crate) completions: Option<Shell>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  polyread docs
+      Words, characters, lines and bytes of every file below docs
+  polyread --ext md,txt --exclude target --strategy tokio .
+      Markdown and text in tokio tasks, without what is below any target
+  polyread --format json --sorted src | tail -1
+      The summary alone, as JSON
+  polyread --timeout 30 --max-file-size 1000000000 /srv
+      No file may take longer than 30 seconds or be larger than 1 GB
+
+Exit codes:
+  0  everything was read (what was skipped does not count)
+  1  standard output could not be written
+  2  nothing could start: bad usage, bad glob, no such path
+  3  finished, and some files failed
+  130, 143  stopped by SIGINT or SIGTERM, after what was finished had been written
+  141  the reader of standard output went away";
+
+/// What to do with the bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Analysis {
+    /// Count words, characters, lines and bytes
+    TextStats,
+    /// Count bytes and look at none
+    Bytes,
+    /// Write the contents
+    Contents,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Args {
+    pub(crate) fn discovery(&self, cancel: &CancelToken) -> Discovery {
+        let mut discovery = Discovery::of_roots(&self.paths)
+            .extensions(self.ext.iter().filter(|extension| !extension.is_empty()))
+            .skip_hidden(self.skip_hidden)
+            .ignore_files(self.ignore_files)
+            .follow_links(self.follow)
+            .cancel_token(cancel.clone());
+        for glob in &self.include {
+            discovery = discovery.include(glob);
+        }
+        for glob in &self.exclude {
+            discovery = discovery.exclude(glob);
+        }
+        discovery
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        let mut limits = Limits::default().max_file_size(self.max_file_size).timeout(self.timeout);
+        if let Some(workers) = self.workers {
+            limits = limits.workers(workers.get());
+        }
+        if let Some(files) = self.max_open {
+            limits = limits.max_open_files(files.get());
+        }
+        limits
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("must be more than 0 and no more than a few billion".to_owned()),
+    }
+}

@@ -1,0 +1,61 @@
+//! The strategies by name: what the `polyread` program and polyread's own bench choose from.
+//!
+//! This library serves those two and promises no stability; programs depend on the strategy crates themselves.
+
+#![forbid(unsafe_code)]
+// What to print is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use polyread_core::{Analysis, FileReader, SequentialReader};
+use polyread_rayon::RayonReader;
+use polyread_tokio::TokioReader;
+
+/// A concurrency model, as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// One thread, one file at a time
+    Sequential,
+    /// Work-stealing threads
+    Rayon,
+    /// Cooperative tasks under a semaphore
+    Tokio,
+}
+
+impl Strategy {
+    /// All of them, the baseline first.
+    pub const ALL: [Self; 3] = [Self::Sequential, Self::Rayon, Self::Tokio];
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Rayon => "rayon",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// A reader of this model with its default settings.
+    pub fn reader<A: Analysis>(self) -> Box<dyn FileReader<A>> {
+        match self {
+            Self::Sequential => Box::new(SequentialReader::new()),
+            Self::Rayon => Box::new(RayonReader::new()),
+            Self::Tokio => Box::new(TokioReader::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn names_are_the_readers_own_and_the_command_lines() {
+        assert_eq!(Strategy::ALL, Strategy::value_variants());
+        for strategy in Strategy::ALL {
+            assert_eq!(strategy.reader::<polyread_core::ByteCount>().name(), strategy.name());
+            assert_eq!(strategy.to_possible_value().unwrap().get_name(), strategy.name());
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `polyread`: reads every file of directory trees at once, in the concurrency model of one's choice.
+//!
+//! From the top: [`args`] is the command line, [`run`] reads and delivers, [`output`] writes records as text or JSON,
+//! [`stop`] turns signals into a cancelled run, [`progress`] draws the bar.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod output;
+mod progress;
+mod run;
+mod stop;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::Args;
+use run::Ending;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(shell) = args.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Args::command(), "polyread", &mut script);
+        let written = io::stdout().write_all(&script);
+        return written.map_or_else(|error| Ending::of_output_error(&error), |()| Ending::Whole).into();
+    }
+    match run::run(&args) {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            complain(&error.to_string());
+            // What `run` returns as an error has kept everything from starting.
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// One line on standard error. It may be closed: then there is nobody to tell, and no reason to panic.
+fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "polyread: {message}");
+}
