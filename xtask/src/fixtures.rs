@@ -8,6 +8,12 @@
 //! makes its bytes from the words of [`vocabulary`], which [`lexicon`] prepares, [`generate`] writes them, and [`stamp`]
 //! remembers what was made.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "lengths are bounded by the vocabulary and by the page; a float's cast saturates the same everywhere"
+)]
+
 mod generate;
 mod lexicon;
 mod plan;

@@ -2,13 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod fixtures;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 /// polyread's own commands
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -17,10 +20,16 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Fixtures(fixtures::Args),
+    Bench(bench::Args),
+    /// One sample of the bench, in a process of its own
+    #[command(hide = true)]
+    Sample(bench::sample::Args),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Fixtures(args) => fixtures::run(&args),
+        Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(&args),
+        Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,0 +1,154 @@
+//! `cargo xtask bench`: which model reads these files fastest on this machine?
+//!
+//! Every sample is a fresh process that reads one tree once with one strategy ([`sample`]). The strategies take turns in
+//! an order that is drawn anew for each round, so that a machine that slows down slows all of them. A strategy whose
+//! totals differ from those of the sequential reader is not ranked: a benchmark is also a test.
+//!
+//! From the top: [`measure`] takes the samples, [`stats`] makes medians and intervals of them, [`results`] is what comes
+//! out, as JSON and as a ranking in [`text`].
+
+mod host;
+mod measure;
+mod results;
+pub(crate) mod sample;
+mod stats;
+mod text;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{ValueEnum, ValueHint};
+use polyread_cli::Strategy;
+
+use crate::fixtures;
+use sample::Analysis;
+
+/// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones.
+const DEFAULT_PROFILES: [&str; 3] = ["small", "mixed", "large"];
+
+/// What `--quick` multiplies the profiles by: a first answer, not one to decide upon.
+const QUICK_SCALE: f64 = 0.1;
+
+const RUNS: usize = 10;
+const QUICK_RUNS: usize = 3;
+
+/// Compare the strategies on made-up trees or on a directory of your own
+///
+/// Each sample is a fresh process that reads the tree once with one strategy; the strategies take turns in random order.
+/// The cache is warm: every strategy reads the tree once before the samples that count. A strategy that finds other
+/// totals than the sequential reader is not ranked, and the exit code is 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                              the default profiles: small, mixed, large
+  cargo xtask bench --quick                      a tenth of them, three samples each
+  cargo xtask bench ~/src --runs 5               a directory of your own
+  cargo xtask bench --profile unicode --strategy rayon --strategy tokio
+  cargo xtask bench --format json > bench.json   for programs")]
+pub(crate) struct Args {
+    /// Directories of your own to compare on
+    #[arg(value_name = "PATH", value_hint = ValueHint::DirPath)]
+    paths: Vec<PathBuf>,
+
+    /// Generated tree to compare on (repeatable); see `cargo xtask fixtures`
+    /// [default: small, mixed, large, unless a PATH is given]
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+
+    /// Strategy to take part (repeatable) [default: all]
+    #[arg(long = "strategy", value_name = "NAME", value_enum)]
+    strategies: Vec<Strategy>,
+
+    /// What each strategy does with the bytes
+    #[arg(long, value_enum, default_value = "text-stats")]
+    analysis: Analysis,
+
+    /// Samples for each strategy and tree [default: 10, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: Option<u16>,
+
+    /// A tenth of each profile and three samples: a first answer within seconds
+    #[arg(long)]
+    quick: bool,
+
+    /// How to write the results
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A ranking for each tree
+    Text,
+    /// One JSON object with every sample
+    Json,
+}
+
+/// A tree to compare on.
+#[derive(Debug)]
+struct Corpus {
+    name: String,
+    path: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let corpora = corpora(args)?;
+    let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
+    let strategies: Vec<_> = Strategy::ALL
+        .into_iter()
+        .filter(|strategy| args.strategies.is_empty() || args.strategies.contains(strategy))
+        .collect();
+
+    let results = measure::measure(&corpora, &strategies, args.analysis, runs)?;
+    let written = match args.format {
+        Format::Json => serde_json::to_string(&results).context("cannot write the results as JSON")? + "\n",
+        Format::Text => text::render(&results),
+    };
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(written.as_bytes()).and_then(|()| stdout.flush()) {
+        // A reader that has seen enough (`| head`) is no error of the comparison.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context("cannot write to standard output");
+        }
+        _ => {}
+    }
+    Ok(if results.all_verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The user's own directories, the profiles that are named, or the default ones; made where they are not there yet.
+fn corpora(args: &Args) -> Result<Vec<Corpus>> {
+    let mut corpora = Vec::new();
+    for path in &args.paths {
+        // Before minutes are spent on the others.
+        fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+        corpora.push(Corpus { name: name_of(path), path: path.clone() });
+    }
+    let mut options = fixtures::Options::default();
+    if args.quick {
+        // Beside the full trees, so that neither has to be made again for the other.
+        options.scale = QUICK_SCALE;
+        options.out = options.out.join("quick");
+    }
+    let mut profiles: Vec<&str> = args.profiles.iter().map(String::as_str).collect();
+    if args.paths.is_empty() && profiles.is_empty() {
+        profiles = DEFAULT_PROFILES.into();
+    }
+    for profile in profiles {
+        let tree = fixtures::ensure(profile, &options)?;
+        corpora.push(Corpus { name: tree.name, path: tree.path });
+    }
+    if corpora.is_empty() {
+        bail!("there is nothing to compare on");
+    }
+    Ok(corpora)
+}
+
+/// The last part of a path, which is what people call a directory.
+fn name_of(path: &Path) -> String {
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let name = absolute.file_name().unwrap_or(absolute.as_os_str());
+    polyread_core::Escaped(name).to_string()
+}
