@@ -1,6 +1,7 @@
 //! polyread's own commands, run as `cargo xtask COMMAND`. This file only dispatches: one module per command.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used)]
 
 mod bench;
 mod fixtures;

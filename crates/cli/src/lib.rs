@@ -3,8 +3,8 @@
 //! This library serves those two and promises no stability; programs depend on the strategy crates themselves.
 
 #![forbid(unsafe_code)]
-// What to print is the program's to decide.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+// What to print, and whether to end, is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use polyread_core::{Analysis, FileReader, SequentialReader};
 use polyread_rayon::RayonReader;

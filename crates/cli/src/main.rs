@@ -4,6 +4,7 @@
 //! [`stop`] turns signals into a cancelled run, [`progress`] draws the bar.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used)]
 
 mod args;
 mod output;

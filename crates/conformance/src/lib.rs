@@ -5,7 +5,6 @@
 //! that misbehaves on request is [`Scripted`].
 
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "what cannot be set up or read is a failed test")]
 
 pub mod checks;
 mod scripted;

@@ -27,8 +27,8 @@
 //! can happen to one file, [`DiscoveryError`] and [`ReaderError`] for what keeps a run from starting at all.
 
 #![forbid(unsafe_code)]
-// What to print is the program's to decide.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+// What to print, and whether to end, is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 /// The README's example, compiled and run with the others.
 #[cfg(doctest)]

@@ -21,8 +21,8 @@
 //! touched, and calling from inside of another pool is fine.
 
 #![forbid(unsafe_code)]
-// What to print is the program's to decide.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+// What to print, and whether to end, is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod config;
 mod reader;

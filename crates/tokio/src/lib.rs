@@ -22,8 +22,8 @@
 //! ```
 
 #![forbid(unsafe_code)]
-// What to print is the program's to decide.
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+// What to print, and whether to end, is the program's to decide.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 mod config;
 mod reader;

@@ -26,7 +26,7 @@ use polyread_core::{
     ReadError, ReaderError, Sink, Summary, WorkerId,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -78,17 +78,18 @@ impl TokioReader {
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
         Handle::try_current().map_err(|_| ReaderError::NoRuntime { strategy: NAME })?;
         let run = job.start();
-        let hops = self.config.hops_under(&run.limits);
+        let in_flight = self.config.hops_under(&run.limits);
         let time_limit = run.limits.time_limit();
         let files_per_hop = if time_limit.is_some() { 1 } else { self.config.files_per_hop };
 
-        let (records, batches_of_records) = mpsc::channel(hops);
-        let (feed, batches) = mpsc::channel(hops);
+        let (records, batches_of_records) = mpsc::channel(in_flight);
+        let (feed, batches) = mpsc::channel(in_flight);
         let entries = run.entries;
         let feeder = spawn_blocking(move || feed_batches(entries, files_per_hop, &feed));
+        let scanners = Mutex::new((Vec::with_capacity(in_flight), run.context));
         let crew = Arc::new(Crew {
-            scanners: Mutex::new((Vec::with_capacity(hops), run.context)),
-            permits: Arc::new(Semaphore::new(hops)),
+            hops: Arc::new(Hops { scanners, records: records.downgrade() }),
+            permits: Arc::new(Semaphore::new(in_flight)),
             records,
             time_limit,
             tasks: AtomicU64::new(0),
@@ -153,13 +154,10 @@ async fn dispatch<A: Analysis>(mut batches: Receiver<Vec<Entry>>, crew: Arc<Crew
     }
 }
 
-/// A scanner for each hop in flight at the most, and what makes one more.
-type Scanners<A> = (Vec<FileScanner<A>>, Context<A>);
-
-/// What the tasks of one run share.
+/// What the tasks of one run share. When the last task has ended, so has the stream of records.
 #[derive(Debug)]
 struct Crew<A: Analysis> {
-    scanners: Mutex<Scanners<A>>,
+    hops: Arc<Hops<A>>,
     permits: Arc<Semaphore>,
     records: Sender<Vec<FileResult<A::Output>>>,
     time_limit: Option<Duration>,
@@ -192,9 +190,9 @@ impl<A: Analysis> Crew<A> {
     }
 
     /// One hop and its records' way to the consumer; gives back what the hop did not get to.
-    async fn carry(self: &Arc<Self>, batch: Vec<Entry>, worker: WorkerId) -> Vec<Entry> {
-        let crew = Arc::clone(self);
-        let hop = spawn_blocking(move || crew.read_batch(batch, worker)).await;
+    async fn carry(&self, batch: Vec<Entry>, worker: WorkerId) -> Vec<Entry> {
+        let hops = Arc::clone(&self.hops);
+        let hop = spawn_blocking(move || hops.read_batch(batch, worker)).await;
         // An error means that the runtime is shutting down, and the consumer with it.
         let Ok((records, leftover)) = hop else { return Vec::new() };
         self.send(records).await;
@@ -202,15 +200,15 @@ impl<A: Analysis> Crew<A> {
     }
 
     /// A hop of one file that is abandoned when its time is over: another thread takes its place in the blocking pool.
-    async fn carry_in_time(self: &Arc<Self>, batch: Vec<Entry>, worker: WorkerId, limit: Duration) -> Vec<Entry> {
+    async fn carry_in_time(&self, batch: Vec<Entry>, worker: WorkerId, limit: Duration) -> Vec<Entry> {
         let abandoned = batch.clone();
         let (begin, begun) = oneshot::channel();
-        let crew = Arc::clone(self);
+        let hops = Arc::clone(&self.hops);
         let mut hop = spawn_blocking(move || {
-            let scanner = crew.take_scanner();
+            let scanner = hops.take_scanner();
             // Nobody listens if it waited for a thread too long: then its record has been written already.
             match begin.send(scanner.position()) {
-                Ok(()) => crew.read_batch_with(scanner, batch, worker),
+                Ok(()) => hops.read_batch_with(scanner, batch, worker),
                 Err(_) => (Vec::new(), Vec::new()),
             }
         });
@@ -238,6 +236,24 @@ impl<A: Analysis> Crew<A> {
         Vec::new()
     }
 
+    async fn send(&self, records: Vec<FileResult<A::Output>>) {
+        // An error means that the consumer has gone; the run's token is raised then, and everything ends by itself.
+        let _ = self.records.send(records).await;
+    }
+}
+
+/// A scanner for each hop in flight at the most, and what makes one more.
+type Scanners<A> = (Vec<FileScanner<A>>, Context<A>);
+
+/// What hops share, on the threads of the blocking pool.
+#[derive(Debug)]
+struct Hops<A: Analysis> {
+    scanners: Mutex<Scanners<A>>,
+    /// Weak: a hop that hangs and was abandoned must not keep the stream from ending.
+    records: WeakSender<Vec<FileResult<A::Output>>>,
+}
+
+impl<A: Analysis> Hops<A> {
     fn read_batch(&self, batch: Vec<Entry>, worker: WorkerId) -> (Vec<FileResult<A::Output>>, Vec<Entry>) {
         self.read_batch_with(self.take_scanner(), batch, worker)
     }
@@ -256,18 +272,15 @@ impl<A: Analysis> Crew<A> {
             && let Some(entry) = batch.next()
         {
             let record = scanner.scan(entry, worker, &mut || {
-                let _ = self.records.blocking_send(std::mem::take(&mut done));
+                if let Some(records) = self.records.upgrade() {
+                    let _ = records.blocking_send(std::mem::take(&mut done));
+                }
             });
             bytes += record.bytes;
             done.push(record);
         }
         self.lock_scanners().0.push(scanner);
         (done, batch.collect())
-    }
-
-    async fn send(&self, records: Vec<FileResult<A::Output>>) {
-        // An error means that the consumer has gone; the run's token is raised then, and everything ends by itself.
-        let _ = self.records.send(records).await;
     }
 
     fn take_scanner(&self) -> FileScanner<A> {

@@ -1,0 +1,117 @@
+//! What is particular to a reader that lives in a runtime.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use polyread_tokio::core::{
+    Analysis, ByteCount, Discovery, ErrorKind, FileReader, Job, Limits, ReaderError, Stopped, TextStats,
+};
+use polyread_tokio::{Config, TokioReader};
+use tokio::runtime::Builder;
+
+fn count(paths: &[&str]) -> Job<ByteCount> {
+    Job::of_paths(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ByteCount::default())
+}
+
+#[test]
+fn the_blocking_call_inside_of_a_runtime_is_a_typed_error() {
+    for runtime in [Builder::new_current_thread().build().unwrap(), Builder::new_multi_thread().build().unwrap()] {
+        let read = || TokioReader::new().read(count(&["/proc/version"]), &mut |_| ControlFlow::Continue(()));
+        let error = runtime.block_on(async { read() }).unwrap_err();
+        assert!(matches!(error, ReaderError::InsideRuntime { strategy: "tokio" }));
+        assert!(error.to_string().contains("use its stream"), "{error}");
+        // And outside of it, in the same thread, it is none.
+        assert_eq!(read().unwrap().read, 1);
+    }
+}
+
+#[test]
+fn the_stream_outside_of_a_runtime_is_a_typed_error() {
+    let error = TokioReader::new().stream(count(&["/proc/version"])).unwrap_err();
+    assert!(matches!(error, ReaderError::NoRuntime { strategy: "tokio" }));
+}
+
+#[test]
+fn the_stream_runs_in_either_flavour_and_without_a_timer() {
+    let tree = polyread_conformance::tree::many(500);
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.build().unwrap();
+        let summary = runtime.block_on(async {
+            let files = Discovery::new(tree.path()).walk().unwrap();
+            let mut records = TokioReader::new().stream(Job::new(files, TextStats::default())).unwrap();
+            assert_eq!(records.summary().stopped, Some(Stopped::Sink), "a partial run looks whole");
+            let mut read = 0;
+            while let Some(record) = records.next().await {
+                read += u64::from(record.outcome.is_ok());
+            }
+            assert!(records.next().await.is_none());
+            assert_eq!(read, 500);
+            records.summary()
+        });
+        assert_eq!((summary.read, summary.stopped), (500, None));
+    }
+}
+
+#[test]
+fn files_share_hops_unless_told_otherwise() {
+    let tree = polyread_conformance::tree::many(640);
+    let workers = |config: Config| {
+        let mut workers = std::collections::BTreeSet::new();
+        let files = Discovery::new(tree.path()).walk().unwrap().sorted();
+        let job = Job::new(files, ByteCount::default());
+        let read = TokioReader::with_config(config).read(job, &mut |record| {
+            workers.insert(record.worker);
+            ControlFlow::Continue(())
+        });
+        read.unwrap();
+        workers.len()
+    };
+    assert_eq!(workers(Config::default().files_per_hop(1)), 640);
+    // Batches are cut short when discovery is slow, so that the number is not exactly 640 / 32.
+    assert!(workers(Config::default()) < 320);
+}
+
+/// Whether the analysis below has come out of its sleep.
+static AWAKE: AtomicBool = AtomicBool::new(false);
+
+/// Never looks at the clock while it hangs, as a read call in the kernel does not.
+#[derive(Clone, Default)]
+struct Hangs(u64);
+
+impl Analysis for Hangs {
+    type Output = u64;
+    fn update(&mut self, chunk: &[u8]) {
+        if chunk.starts_with(b"hang") {
+            std::thread::sleep(Duration::from_secs(20));
+            AWAKE.store(true, Ordering::SeqCst);
+        }
+        self.0 += chunk.len() as u64;
+    }
+    fn finish(self) -> u64 {
+        self.0
+    }
+}
+
+#[test]
+fn a_file_that_hangs_is_abandoned_and_the_others_go_on() {
+    let tree = polyread_conformance::tree::many(100);
+    for index in [3, 50, 51, 52] {
+        fs::write(tree.path().join(format!("000/{index:05}.txt")), "hang").unwrap();
+    }
+    // Fewer hops than files that hang: each must give its permit back.
+    let limits = Limits::default().workers(2).timeout(Duration::from_millis(100));
+    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), Hangs::default()).limits(limits);
+    let mut hung = Vec::new();
+    let summary = TokioReader::new().read(job, &mut |record| {
+        if let Err(error) = &record.outcome {
+            hung.push((error.kind(), error.bytes_read()));
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(!AWAKE.load(Ordering::SeqCst), "the run waited for a file that hangs");
+    assert_eq!(hung, [(ErrorKind::Timeout, 4); 4]);
+    assert_eq!(summary.unwrap().read, 96);
+}
