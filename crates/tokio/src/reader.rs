@@ -7,7 +7,7 @@
 //!               dispatcher task: takes a permit for each batch, then spawns its task
 //!                   │
 //!        ┌──────────┼──────────┐
-//!     task-0     task-1     task-2 …      each: a hop to the blocking pool that reads up to 32 files,
+//!     task-0     task-1     task-2 …      each: a hop to the blocking pool that reads up to 64 files,
 //!        └──────────┼──────────┘          then `send(records).await`, then the permit goes back
 //!                   ▼ bounded channel
 //!               RecordStream

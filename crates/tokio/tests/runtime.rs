@@ -70,7 +70,7 @@ fn files_share_hops_unless_told_otherwise() {
         workers.len()
     };
     assert_eq!(workers(Config::default().files_per_hop(1)), 640);
-    // Batches are cut short when discovery is slow, so that the number is not exactly 640 / 32.
+    // Batches are cut short when discovery is slow, so that the number is not exactly 640 / 64.
     assert!(workers(Config::default()) < 320);
 }
 
