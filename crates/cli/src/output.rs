@@ -209,7 +209,8 @@ impl Output {
                 if files > 0 {
                     writeln!(self.out)?;
                 }
-                write!(self.out, "{} files: ", HumanCount(files))?;
+                let noun = if files == 1 { "file" } else { "files" };
+                write!(self.out, "{} {noun}: ", HumanCount(files))?;
                 if let Some(JsonCounts { words, chars, lines, invalid_bytes }) = counts {
                     let [words, chars, lines] = [words, chars, lines].map(HumanCount);
                     write!(self.out, "{words} words, {chars} chars, {lines} lines, ")?;

@@ -91,3 +91,9 @@ macro_rules! suite {
         )*
     };
 }
+
+/// The workspace's README, whose example is compiled and run here: this package alone may look outside of its folder,
+/// because it is not published.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct WorkspaceReadme;

@@ -17,10 +17,11 @@ pub(super) fn render(results: &Results) -> String {
     for corpus in &results.corpora {
         text += &render_corpus(corpus, results.analysis());
     }
-    if let (Some(strategy), true) = (results.recommendation, results.corpora.len() > 1) {
-        // Writing to a string cannot fail, here and below.
-        let _ = writeln!(text, "\nOver all of them: {strategy}");
+    // Writing to a string cannot fail, here and below.
+    if let (Some(strategy), [_, _, ..]) = (results.recommendation, &results.corpora[..]) {
+        let _ = writeln!(text, "\nOver all of them: {strategy}{}", tied(&ties_everywhere(results, strategy)));
     }
+    text += "\nSpeed-up is against the slowest. Intervals that overlap are a tie.\n";
     text
 }
 
@@ -37,8 +38,8 @@ fn render_corpus(corpus: &CorpusResult, analysis: &str) -> String {
         table.add_row([
             format!("{}.", place + 1),
             cell.strategy.to_owned(),
-            format!("{:.3} s", cell.median_s),
-            format!("{:.3} to {:.3} s", cell.ci_low_s, cell.ci_high_s),
+            duration(cell.median_s),
+            format!("{} to {}", duration(cell.ci_low_s), duration(cell.ci_high_s)),
             format!("{:.2}x", slowest / cell.median_s),
             sequential.map_or_else(|| "-".to_owned(), |sequential| format!("{:.2}x", sequential / cell.median_s)),
             format!("{}", HumanCount(rounded(cell.files_per_s))),
@@ -70,14 +71,34 @@ fn render_corpus(corpus: &CorpusResult, analysis: &str) -> String {
     text
 }
 
+/// Seconds, or milliseconds below one: more digits than the noise leaves say nothing.
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }
+}
+
 /// Who is fastest, and who cannot be told apart from it.
 fn verdict(corpus: &CorpusResult) -> String {
-    let mut ranked = corpus.ranked();
-    let Some(fastest) = ranked.next() else { return String::new() };
-    let ties: Vec<_> =
-        ranked.filter(|cell| cell.interval().ties_with(&fastest.interval())).map(|cell| cell.strategy).collect();
-    let tied = if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(" and ")) };
-    format!("Fastest: {}{tied}\n", fastest.strategy)
+    let Some(fastest) = corpus.ranked().next() else { return String::new() };
+    format!("Fastest: {}{}\n", fastest.strategy, tied(&ties(corpus, fastest.strategy)))
+}
+
+/// Those that cannot be told apart from a strategy on one corpus.
+fn ties(corpus: &CorpusResult, strategy: &str) -> Vec<&'static str> {
+    let Some(it) = corpus.ranked().find(|cell| cell.strategy == strategy) else { return Vec::new() };
+    let others = corpus.ranked().filter(|cell| cell.strategy != strategy);
+    others.filter(|cell| cell.interval().ties_with(&it.interval())).map(|cell| cell.strategy).collect()
+}
+
+/// Those that cannot be told apart from it on any corpus.
+fn ties_everywhere(results: &Results, strategy: &str) -> Vec<&'static str> {
+    let mut everywhere = results.corpora.iter().map(|corpus| ties(corpus, strategy));
+    let mut left = everywhere.next().unwrap_or_default();
+    everywhere.for_each(|ties| left.retain(|other| ties.contains(other)));
+    left
+}
+
+fn tied(ties: &[&str]) -> String {
+    if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(" and ")) }
 }
 
 /// Of figures that are never negative and far below the limit.
