@@ -85,7 +85,7 @@ impl<A: Analysis> Job<A> {
         I::IntoIter: Send + 'static,
     {
         Self {
-            files: Box::new(files.into_iter()),
+            files: Box::new(files.into_iter().fuse()),
             analysis,
             limits: Limits::default(),
             cancel: CancelToken::new(),
@@ -124,11 +124,6 @@ impl<A: Analysis> Job<A> {
         self
     }
 
-    /// The bounds of this job.
-    pub fn limits_ref(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Takes the job apart for a run: the clock starts.
     ///
     /// For those who write a reader.
@@ -149,9 +144,8 @@ impl<A: Analysis> Job<A> {
                 progress: self.progress.clone(),
             },
             context: Context { analysis: self.analysis, shared },
-            tally: Tally::new(self.progress),
+            tally: Tally::new(self.progress, self.cancel),
             limits: self.limits,
-            job_cancel: self.cancel,
             cancel,
         }
     }
@@ -176,8 +170,6 @@ pub struct Run<A> {
     pub tally: Tally,
     /// The job's bounds.
     pub limits: Limits,
-    /// The token of the job: whether somebody outside wants the run to stop.
-    pub job_cancel: CancelToken,
     /// The token of this run, a child of the job's: what the reader itself raises to stop its workers.
     pub cancel: CancelToken,
 }

@@ -1,7 +1,7 @@
 //! The record in which every discovered entry ends.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ReadError;
@@ -64,10 +64,5 @@ impl<T> FileResult<T> {
             attempts: 1,
             reservation: None,
         }
-    }
-
-    /// The path; the field spelled as a method, for iterator chains.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }

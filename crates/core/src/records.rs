@@ -1,9 +1,7 @@
 //! Fan-in: the records of many workers for one consumer, who pulls.
 
 use crate::background::Background;
-use crate::{
-    Analysis, CancelToken, Context, Entries, FileResult, Outlet, ReaderError, Run, Sink, Stopped, Summary, Tally,
-};
+use crate::{Analysis, Context, Entries, FileResult, Outlet, ReaderError, Run, Sink, Summary, Tally};
 
 /// The records of a run, as they are finished: what readers of threads and processes give to those who would rather
 /// iterate than be called.
@@ -13,7 +11,6 @@ use crate::{
 pub struct Records<T> {
     background: Background<FileResult<T>>,
     tally: Tally,
-    job_cancel: CancelToken,
     ended: bool,
 }
 
@@ -48,13 +45,13 @@ impl<T: Send + 'static> Records<T> {
         batches_ahead: usize,
         produce: impl FnOnce(Producer<A>) + Send + 'static,
     ) -> Result<Self, ReaderError> {
-        let Run { entries, context, tally, job_cancel, cancel, .. } = run;
+        let Run { entries, context, tally, cancel, .. } = run;
         let background = Background::spawn(&format!("polyread-{strategy}"), batches_ahead, cancel, move |outlet| {
             let _span = tracing::info_span!("read", strategy).entered();
             produce(Producer { entries, context, outlet });
         });
         let background = background.map_err(|error| ReaderError::Start { strategy, reason: error.to_string() })?;
-        Ok(Self { background, tally, job_cancel, ended: false })
+        Ok(Self { background, tally, ended: false })
     }
 
     /// Hands all records to a sink: how the blocking call is made of the iterator.
@@ -64,17 +61,16 @@ impl<T: Send + 'static> Records<T> {
                 let Self { background, tally, .. } = &mut self;
                 tally.release();
                 background.wind_up(|record| tally.discard(&record));
-                return self.tally.summary(Some(Stopped::Sink));
+                break;
             }
         }
         self.summary()
     }
 
-    /// What the run has come to so far. It is [`Stopped::Sink`] until the iterator has ended: a partial run never looks
-    /// whole.
+    /// What the run has come to so far: stopped by its [sink](crate::Stopped::Sink), until the iterator has ended. A
+    /// partial run never looks whole.
     pub fn summary(&self) -> Summary {
-        let cancelled = self.job_cancel.is_cancelled().then_some(Stopped::Cancelled);
-        self.tally.summary(if self.ended { cancelled } else { cancelled.or(Some(Stopped::Sink)) })
+        self.tally.summary(self.ended)
     }
 }
 

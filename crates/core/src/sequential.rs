@@ -1,6 +1,6 @@
 //! One thread, one file at a time: the baseline of every comparison and the reference of every test.
 
-use crate::{Analysis, FileReader, Job, ReaderError, Run, Sink, Stopped, Summary, WorkerId};
+use crate::{Analysis, FileReader, Job, ReaderError, Run, Sink, Summary, WorkerId};
 
 /// Reads the files one after the other, in the order of discovery, on the caller's thread.
 ///
@@ -23,7 +23,7 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
 
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
         let _span = tracing::info_span!("read", strategy = "sequential").entered();
-        let Run { entries, context, mut tally, job_cancel, .. } = job.start();
+        let Run { entries, context, mut tally, .. } = job.start();
         let mut scanner = context.scanner();
         for entry in entries {
             // Nothing to hand over before waiting: the record before this one has been consumed.
@@ -31,9 +31,9 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
             let flow = sink(tally.admit(result));
             tally.release();
             if flow.is_break() {
-                return Ok(tally.summary(Some(Stopped::Sink)));
+                return Ok(tally.summary(false));
             }
         }
-        Ok(tally.summary(job_cancel.is_cancelled().then_some(Stopped::Cancelled)))
+        Ok(tally.summary(true))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::budget::Reservation;
-use crate::{ErrorKind, FileResult, Progress};
+use crate::{CancelToken, ErrorKind, FileResult, Progress};
 
 /// Who ended a run before its last file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,12 +73,14 @@ pub struct Tally {
     summary: Summary,
     started: Instant,
     progress: Progress,
+    /// The job's token: whether somebody outside wants the run to stop.
+    cancel: CancelToken,
     held: Option<Reservation>,
 }
 
 impl Tally {
-    pub(crate) fn new(progress: Progress) -> Self {
-        Self { summary: Summary::default(), started: Instant::now(), progress, held: None }
+    pub(crate) fn new(progress: Progress, cancel: CancelToken) -> Self {
+        Self { summary: Summary::default(), started: Instant::now(), progress, cancel, held: None }
     }
 
     /// Counts a record that is about to be handed over.
@@ -106,8 +108,14 @@ impl Tally {
         *self.summary.errors.entry(ErrorKind::Cancelled).or_default() += 1;
     }
 
-    /// The summary as of now.
-    pub fn summary(&self, stopped: Option<Stopped>) -> Summary {
+    /// The summary as of now. Unless the records have come to their end, it is of a run that was stopped: a partial run
+    /// never looks whole.
+    pub fn summary(&self, ended: bool) -> Summary {
+        let stopped = match (self.cancel.is_cancelled(), ended) {
+            (true, _) => Some(Stopped::Cancelled),
+            (false, false) => Some(Stopped::Sink),
+            (false, true) => None,
+        };
         Summary { elapsed: self.started.elapsed(), stopped, ..self.summary.clone() }
     }
 }

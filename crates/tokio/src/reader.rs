@@ -95,7 +95,7 @@ impl TokioReader {
             tasks: AtomicU64::new(0),
         });
         tokio::spawn(dispatch(batches, crew));
-        Ok(RecordStream::new(batches_of_records, feeder, run.tally, run.job_cancel, run.cancel))
+        Ok(RecordStream::new(batches_of_records, feeder, run.tally, run.cancel))
     }
 }
 

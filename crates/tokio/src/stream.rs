@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
-use polyread_core::{CancelToken, FileResult, Sink, Stopped, Summary, Tally};
+use polyread_core::{CancelToken, FileResult, Sink, Summary, Tally};
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
@@ -23,7 +23,6 @@ pub struct RecordStream<T> {
     batches: Receiver<Vec<FileResult<T>>>,
     feeder: JoinHandle<()>,
     tally: Tally,
-    job_cancel: CancelToken,
     cancel: CancelToken,
     ended: bool,
 }
@@ -33,17 +32,15 @@ impl<T> RecordStream<T> {
         batches: Receiver<Vec<FileResult<T>>>,
         feeder: JoinHandle<()>,
         tally: Tally,
-        job_cancel: CancelToken,
         cancel: CancelToken,
     ) -> Self {
-        Self { ready: Vec::new().into_iter(), batches, feeder, tally, job_cancel, cancel, ended: false }
+        Self { ready: Vec::new().into_iter(), batches, feeder, tally, cancel, ended: false }
     }
 
-    /// What the run has come to so far. It is [`Stopped::Sink`] until the stream has ended: a partial run never looks
-    /// whole.
+    /// What the run has come to so far: stopped by its [sink](polyread_core::Stopped::Sink), until the stream has ended.
+    /// A partial run never looks whole.
     pub fn summary(&self) -> Summary {
-        let cancelled = self.job_cancel.is_cancelled().then_some(Stopped::Cancelled);
-        self.tally.summary(if self.ended { cancelled } else { cancelled.or(Some(Stopped::Sink)) })
+        self.tally.summary(self.ended)
     }
 
     /// Hands all records to a sink, inside of a runtime whose timer is on.
@@ -56,7 +53,7 @@ impl<T> RecordStream<T> {
                 if let Err(panic) = flow {
                     resume_unwind(panic);
                 }
-                return self.tally.summary(Some(Stopped::Sink));
+                break;
             }
         }
         self.summary()
