@@ -10,6 +10,9 @@ use polyread_core::{Analysis, FileReader, SequentialReader};
 use polyread_rayon::RayonReader;
 use polyread_tokio::TokioReader;
 
+/// The version of polyread.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// A concurrency model, as the command line names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]

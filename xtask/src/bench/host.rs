@@ -25,7 +25,7 @@ impl Host {
             cpu: cpu_model().unwrap_or_else(|| "unknown".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: info.totalram * u64::from(info.mem_unit),
-            polyread_version: env!("CARGO_PKG_VERSION"),
+            polyread_version: polyread_cli::VERSION,
         }
     }
 }
