@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     match run::run(&args) {
         Ok(ending) => ending.into(),
         Err(error) => {
-            complain(&error.to_string());
+            complain(&format!("{error:#}"));
             // What `run` returns as an error has kept everything from starting.
             ExitCode::from(2)
         }

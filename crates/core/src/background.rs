@@ -4,7 +4,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::CancelToken;
 
@@ -55,13 +55,34 @@ impl<T: Send + 'static> Background<T> {
         Ok(Self { ready: Vec::new().into_iter(), batches, cancel, thread: Some(thread) })
     }
 
+    /// The next item, if it is there without waiting.
+    pub(crate) fn next_ready(&mut self) -> Option<T> {
+        self.ready.next().or_else(|| {
+            self.ready = self.batches.try_recv().ok()?.into_iter();
+            self.ready.next()
+        })
+    }
+
+    /// The token that the producer looks at.
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
     /// Cancels the producer and passes what it still delivers to `each`, until it has ended or its time is up.
     pub(crate) fn wind_up(&mut self, mut each: impl FnMut(T)) {
         self.cancel.cancel();
         self.ready.by_ref().for_each(&mut each);
         let deadline = Instant::now() + FAREWELL;
-        while let Ok(batch) = self.batches.recv_deadline(deadline) {
-            batch.into_iter().for_each(&mut each);
+        loop {
+            match self.batches.recv_deadline(deadline) {
+                Ok(batch) => batch.into_iter().for_each(&mut each),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    // It has had its time: dropping does not wait once more.
+                    self.thread = None;
+                    return;
+                }
+            }
         }
     }
 }
@@ -95,7 +116,7 @@ impl<T> Drop for Background<T> {
         while self.batches.recv_deadline(deadline).is_ok() {}
         // Only if all senders are gone is the thread about to end: never wait for one that hangs.
         while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_micros(50));
         }
         if thread.is_finished() {
             // Its panic, if any, would have been the consumer's to see; the consumer has left.

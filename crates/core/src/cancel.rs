@@ -1,7 +1,7 @@
 //! Asking a run to stop.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A flag that any thread may raise to stop a run, and that never falls again.
 ///
@@ -21,6 +21,8 @@ pub struct CancelToken(Arc<Node>);
 struct Node {
     raised: AtomicBool,
     parent: Option<CancelToken>,
+    /// A second one, that was found later.
+    also: OnceLock<CancelToken>,
 }
 
 impl CancelToken {
@@ -32,7 +34,13 @@ impl CancelToken {
     /// A token that is cancelled with this one, but can be cancelled without it: how one run ends alone.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self(Arc::new(Node { raised: AtomicBool::new(false), parent: Some(self.clone()) }))
+        Self(Arc::new(Node { parent: Some(self.clone()), ..Node::default() }))
+    }
+
+    /// From now on this token is cancelled with that one too. Only the first call counts; that one must not descend from
+    /// this.
+    pub(crate) fn follow(&self, other: &Self) {
+        let _ = self.0.also.set(other.clone());
     }
 
     /// Raises the flag. Safe to call at any time and more than once.
@@ -42,6 +50,9 @@ impl CancelToken {
 
     /// Whether this token or one that it descends from was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.raised.load(Ordering::Acquire) || self.0.parent.as_ref().is_some_and(Self::is_cancelled)
+        let Node { raised, parent, also } = &*self.0;
+        raised.load(Ordering::Acquire)
+            || parent.as_ref().is_some_and(Self::is_cancelled)
+            || also.get().is_some_and(Self::is_cancelled)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,9 +20,10 @@ const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTT
 /// renaming the root or a directory above it changes nothing.
 #[derive(Debug)]
 pub(crate) struct Root {
-    descriptor: OwnedFd,
-    /// Length in bytes of the root's path as it stands in front of the paths of its entries.
-    prefix: usize,
+    path: PathBuf,
+    /// `None` where so many roots are read at once that holding each would use the descriptors up: then the root is
+    /// opened anew for each file.
+    descriptor: Option<OwnedFd>,
     links: Links,
 }
 
@@ -38,68 +39,108 @@ pub(crate) enum Links {
 }
 
 impl Root {
-    pub(crate) fn open(path: &Path, links: Links) -> io::Result<Self> {
-        // O_PATH, where there is one: holding a directory takes no permission to list it.
-        #[cfg(target_os = "linux")]
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        #[cfg(not(target_os = "linux"))]
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { descriptor: rustix::fs::open(path, flags, Mode::empty())?, prefix: path.as_os_str().len(), links })
+    /// The root at `path`, as it stands in front of the paths of its entries.
+    pub(crate) fn open(path: &Path, links: Links, held: bool) -> io::Result<Self> {
+        let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
+        Ok(Self { path: path.to_path_buf(), descriptor: held.then_some(descriptor), links })
     }
 
     /// The part of `path` below this root.
     pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
-        let below = path.as_os_str().as_bytes().get(self.prefix..).unwrap_or_default();
+        let prefix = self.path.as_os_str().len();
+        let below = path.as_os_str().as_bytes().get(prefix..).unwrap_or_default();
         let slashes = below.iter().take_while(|byte| **byte == b'/').count();
         Path::new(std::ffi::OsStr::from_bytes(&below[slashes..]))
     }
 
-    fn open_below(&self, relative: &Path) -> rustix::io::Result<OwnedFd> {
-        let flags = match self.links {
-            Links::NotFollowed => FLAGS | OFlags::NOFOLLOW,
-            Links::Followed => return rustix::fs::openat(&self.descriptor, relative, FLAGS, Mode::empty()),
-            Links::FollowedWithin => FLAGS,
-        };
-        open_beneath(&self.descriptor, relative, flags, self.links)
+    /// Whether following the link at this path leads out of the root, where links must stay below it.
+    pub(crate) fn is_left_by(&self, link: &Path) -> bool {
+        let directory = FLAGS | OFlags::DIRECTORY;
+        self.links == Links::FollowedWithin
+            && self.open_below(self.relative(link), directory).err() == Some(rustix::io::Errno::XDEV)
     }
+
+    fn open_below(&self, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let reopened;
+        let root = match &self.descriptor {
+            Some(descriptor) => descriptor,
+            None => {
+                reopened = open_directory(rustix::fs::CWD, &self.path, OFlags::empty())?;
+                &reopened
+            }
+        };
+        match self.links {
+            Links::NotFollowed => open_beneath(root, relative, flags | OFlags::NOFOLLOW, self.links),
+            Links::Followed => rustix::fs::openat(root, relative, flags, Mode::empty()),
+            Links::FollowedWithin => open_beneath(root, relative, flags, self.links),
+        }
+    }
+}
+
+/// A directory to open others from. With O_PATH, where there is such a thing, it takes no permission to list it.
+fn open_directory(at: impl AsFd, path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    #[cfg(target_os = "linux")]
+    let access = OFlags::PATH;
+    #[cfg(not(target_os = "linux"))]
+    let access = OFlags::RDONLY;
+    rustix::fs::openat(at, path, access | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
 }
 
 /// `openat2` with `RESOLVE_BENEATH`: no link in the middle of the path, however freshly swapped in, leads out.
 #[cfg(target_os = "linux")]
 fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
+    use rustix::fs::{ResolveFlags, openat2};
     use rustix::io::Errno;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// Whether the kernel (before 5.6) or a sandbox refuses the call altogether.
     static REFUSED: AtomicBool = AtomicBool::new(false);
-    /// EAGAIN means that a rename raced with the resolution of a `..`; the manual says to try again.
-    const TRIES: u32 = 8;
+    /// EAGAIN means that a rename raced with the resolution of a `..`; the manual says to try again. Who never gets
+    /// through is answered with EAGAIN: any other way to open the file would follow what must not be followed.
+    const TRIES: u32 = 100;
 
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    if REFUSED.load(Ordering::Relaxed) {
+        return open_step_by_step(root, relative, flags, links);
+    }
+    let open =
+        |path: &Path| openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS);
+    let mut result = open(relative);
     for _ in 0..TRIES {
-        if REFUSED.load(Ordering::Relaxed) {
-            break;
+        match result {
+            Err(Errno::AGAIN | Errno::INTR) => std::thread::yield_now(),
+            // Old sandboxes refuse calls that they do not know with EPERM; then even the root itself is refused.
+            Err(Errno::PERM) if open(Path::new(".")).err() != Some(Errno::PERM) => break,
+            Err(Errno::NOSYS | Errno::PERM) => {
+                REFUSED.store(true, Ordering::Relaxed);
+                return open_step_by_step(root, relative, flags, links);
+            }
+            _ => break,
         }
-        match rustix::fs::openat2(root, relative, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(Errno::NOSYS) => REFUSED.store(true, Ordering::Relaxed),
-            result => return result,
-        }
+        result = open(relative);
     }
-    if links == Links::FollowedWithin {
-        // Without the kernel's help a link that leads out cannot be told from one that does not.
-        return Err(Errno::XDEV);
-    }
-    rustix::fs::openat(root, relative, flags, Mode::empty())
+    result
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
+use open_step_by_step as open_beneath;
+
+/// What can be had without the kernel's help: each directory on the way is opened without following a link.
+fn open_step_by_step(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
     if links == Links::FollowedWithin {
+        // A link that leads out cannot be told from one that does not.
         return Err(rustix::io::Errno::XDEV);
     }
-    rustix::fs::openat(root, relative, flags, Mode::empty())
+    let mut directory =
+        root.try_clone().map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
+    for component in relative.parent().into_iter().flat_map(Path::components) {
+        let step = open_directory(&directory, Path::new(component.as_os_str()), OFlags::NOFOLLOW);
+        directory = step.map_err(|error| match error {
+            // A link stands where a directory was: with O_DIRECTORY and O_NOFOLLOW this is what it is called.
+            rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => rustix::io::Errno::XDEV,
+            error => error,
+        })?;
+    }
+    rustix::fs::openat(&directory, relative.file_name().map_or(relative, Path::new), flags, Mode::empty())
 }
 
 /// A file to be read: its path and, when [`Discovery`](crate::Discovery) found it, the root to open it from.
@@ -144,7 +185,7 @@ impl FileEntry {
         let mut waited = Duration::ZERO;
         loop {
             let opened = match &self.root {
-                Some(root) => root.open_below(root.relative(&self.path)),
+                Some(root) => root.open_below(root.relative(&self.path), FLAGS),
                 None => rustix::fs::open(&self.path, FLAGS, Mode::empty()),
             };
             let error = match opened {
@@ -170,6 +211,8 @@ impl FileEntry {
             (ErrorKind::Vanished, None) => ErrorKind::NotFound,
             // With O_NOFOLLOW: a link stands where a file was listed.
             (ErrorKind::Loop, Some(root)) if root.links == Links::NotFollowed => ErrorKind::SymbolicLink,
+            // Loops of links were found when they were followed to be listed: this is a magic link, as those in /proc.
+            (ErrorKind::Loop, Some(root)) if root.links == Links::FollowedWithin => ErrorKind::EscapesRoot,
             (kind, _) => kind,
         };
         error.with_kind(kind)

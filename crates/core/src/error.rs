@@ -31,7 +31,7 @@ pub enum ErrorKind {
     NameTooLong,
     /// The file is larger than [`Limits`](crate::Limits) allow.
     TooLarge,
-    /// The file changed its size or was written to while it was read.
+    /// The file changed its size while it was read, or was written to between two reads of it.
     Changed,
     /// Reading took longer than [`Limits::timeout`](crate::Limits::timeout).
     Timeout,
@@ -316,7 +316,7 @@ pub enum DiscoveryError {
     #[error("no directory or file was given to read")]
     NoRoot,
     /// A root does not exist or cannot be looked at.
-    #[error("cannot read {}: {source}", Escaped(.path.as_os_str()))]
+    #[error("cannot read {}", Escaped(.path.as_os_str()))]
     Root {
         /// The root as it was given.
         path: PathBuf,
@@ -324,7 +324,7 @@ pub enum DiscoveryError {
         source: io::Error,
     },
     /// A pattern is not a valid glob.
-    #[error("bad glob '{glob}': {reason}")]
+    #[error("bad glob '{}': {reason}", Escaped(glob.as_ref()))]
     Glob {
         /// The pattern as it was given.
         glob: String,
@@ -332,7 +332,7 @@ pub enum DiscoveryError {
         reason: String,
     },
     /// The walker's thread could not be started.
-    #[error("cannot start the walker's thread: {0}")]
+    #[error("cannot start the walker's thread")]
     Spawn(#[source] io::Error),
 }
 

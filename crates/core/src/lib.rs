@@ -64,6 +64,6 @@ pub use progress::{Progress, ProgressSnapshot};
 pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
 pub use record::{FileResult, WorkerId};
 pub use records::{Producer, Records};
-pub use scan::FileScanner;
+pub use scan::{FileScanner, Watch};
 pub use sequential::SequentialReader;
 pub use summary::{Stopped, Summary, Tally};

@@ -34,27 +34,28 @@ impl Default for Limits {
 
 impl Limits {
     /// Files read at the same time by a model whose worker is a thread or a process; for the async models, hops in
-    /// flight are their own setting. At least 1. Default: the number of cores this process may use.
+    /// flight are their own setting. At least 1, at most 1024. Default: the number of cores this process may use.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
+        self.workers = workers.clamp(1, MOST_AT_ONCE);
         self
     }
 
-    /// Files open at the same time, in every model. At least 1.
+    /// Files open at the same time, in every model. At least 1, at most 1024.
     ///
     /// Default: a quarter of the soft limit on open files (`RLIMIT_NOFILE`), at most 256. The rest is for the walk, the
     /// runtime and the program around them.
     #[must_use]
     pub fn max_open_files(mut self, files: usize) -> Self {
-        self.max_open_files = files.max(1);
+        self.max_open_files = files.clamp(1, MOST_AT_ONCE);
         self
     }
 
     /// Bytes of content that results may hold between the workers and the consumer, the record the consumer looks at
     /// included. Only analyses that retain content count, see [`Analysis::retains`](crate::Analysis::retains); a file
     /// that alone would exceed the bound is refused as [`TooLarge`](crate::ErrorKind::TooLarge) before anything is
-    /// allocated.
+    /// allocated. One that turns out longer than it says, as in `/proc`, takes its room while it is read, beyond the bound
+    /// if need be, but never more than the bound alone.
     ///
     /// Default: a quarter of the memory that this process may use.
     #[must_use]
@@ -97,6 +98,9 @@ impl Limits {
     }
 }
 
+/// Beyond this neither threads nor files in flight make any device faster, and starting them takes seconds.
+const MOST_AT_ONCE: usize = 1024;
+
 fn default_open_files() -> usize {
     // Above this more files in flight no longer help any model; below it the machine's limit decides.
     const ENOUGH: u64 = 256;
@@ -108,8 +112,20 @@ fn default_open_files() -> usize {
 fn default_bytes_in_flight() -> u64 {
     const FALLBACK: u64 = 1 << 30;
     let address_space = rustix::process::getrlimit(rustix::process::Resource::As).current;
-    let memory = physical_memory().unwrap_or(FALLBACK).min(address_space.unwrap_or(u64::MAX));
-    memory / 4
+    let bounds = [physical_memory(), cgroup_memory(), address_space];
+    bounds.into_iter().flatten().min().unwrap_or(FALLBACK) / 4
+}
+
+/// What the control group of this process allows it, in version 2 of the hierarchy: containers have one. The tightest of
+/// the groups above it counts.
+fn cgroup_memory() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let limit = |group: &std::path::Path| {
+        let limit = std::fs::read_to_string(std::path::Path::new("/sys/fs/cgroup").join(group).join("memory.max"));
+        limit.ok()?.trim().parse::<u64>().ok()
+    };
+    std::path::Path::new(group).ancestors().filter_map(limit).min()
 }
 
 #[cfg(target_os = "linux")]

@@ -1,14 +1,18 @@
 //! The contract: what every reader takes, gives and promises.
 
+use std::any::Any;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::scan::Shared;
 use crate::{
-    Analysis, CancelToken, FileEntry, FileResult, FileScanner, Limits, Progress, ReadError, ReaderError, Summary, Tally,
+    Analysis, CancelToken, FileEntry, FileResult, FileScanner, Limits, Progress, ReadError, ReaderError, Summary,
+    Tally, Walk,
 };
 
 /// Reads files in some concurrency model and hands over one record for each.
@@ -70,7 +74,7 @@ pub type Files = Box<dyn Iterator<Item = Result<FileEntry, ReadError>> + Send>;
 ///     .cancel_token(cancel.clone());
 /// ```
 pub struct Job<A> {
-    files: Files,
+    files: Source,
     analysis: A,
     limits: Limits,
     cancel: CancelToken,
@@ -79,13 +83,20 @@ pub struct Job<A> {
 
 impl<A: Analysis> Job<A> {
     /// A job over discovered files. The iterator may block: no reader waits for it on a thread that has other work.
+    ///
+    /// A [`Walk`] is taken as what it is: entries travel in batches of what it has found, and the end of the run ends it.
+    /// From any other iterator entries are taken ahead of their turn while it is fast, so that one that waits for a
+    /// record of the same run before it goes on should be given to the [sequential](crate::SequentialReader) reader.
     pub fn new<I>(files: I, analysis: A) -> Self
     where
         I: IntoIterator<Item = Result<FileEntry, ReadError>>,
         I::IntoIter: Send + 'static,
     {
+        let mut files = Some(files.into_iter());
+        let walk = (&mut files as &mut dyn Any).downcast_mut::<Option<Walk>>().and_then(Option::take);
+        let other = || -> Files { Box::new(files.into_iter().flatten().fuse()) };
         Self {
-            files: Box::new(files.into_iter().fuse()),
+            files: walk.map_or_else(|| Source::Other(other()), Source::Walk),
             analysis,
             limits: Limits::default(),
             cancel: CancelToken::new(),
@@ -110,7 +121,7 @@ impl<A: Analysis> Job<A> {
         self
     }
 
-    /// The token that stops the run. A run never raises it itself.
+    /// The token that stops the run, and the walk that it reads from. A run never raises it itself.
     #[must_use]
     pub fn cancel_token(mut self, cancel: CancelToken) -> Self {
         self.cancel = cancel;
@@ -129,6 +140,10 @@ impl<A: Analysis> Job<A> {
     /// For those who write a reader.
     pub fn start(self) -> Run<A> {
         let cancel = self.cancel.child();
+        if let Source::Walk(walk) = &self.files {
+            walk.end_with(&cancel);
+        }
+        let taken = Arc::new(Taken::default());
         let shared = Arc::new(Shared {
             cancel: cancel.clone(),
             progress: self.progress.clone(),
@@ -140,11 +155,14 @@ impl<A: Analysis> Job<A> {
             entries: Entries {
                 files: self.files,
                 next_index: 0,
+                batch: 1,
+                panic: None,
                 cancel: cancel.clone(),
                 progress: self.progress.clone(),
+                taken: Arc::clone(&taken),
             },
-            context: Context { analysis: self.analysis, shared },
-            tally: Tally::new(self.progress, self.cancel),
+            context: Context { analysis: Arc::new(Mutex::new(self.analysis)), shared },
+            tally: Tally::new(self.progress, self.cancel, taken),
             limits: self.limits,
             cancel,
         }
@@ -183,31 +201,89 @@ pub struct Entry {
     pub found: Result<FileEntry, ReadError>,
 }
 
-/// The entries of a run in the order of discovery. Ends early when the run is cancelled.
-pub struct Entries {
-    files: Files,
-    next_index: u64,
-    cancel: CancelToken,
-    progress: Progress,
+/// Where a job's files come from.
+enum Source {
+    /// Tells what it has without waiting, and ends when it is told to.
+    Walk(Walk),
+    /// Anybody's iterator.
+    Other(Files),
 }
 
-/// The longest that an entry waits for others to fill its batch.
+/// How many entries were taken from discovery: what the number of records must come to.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    entries: AtomicU64,
+    all: AtomicBool,
+}
+
+impl Taken {
+    /// Whether discovery has come to its end and this is the number of its entries.
+    pub(crate) fn are_all(&self, records: u64) -> bool {
+        self.all.load(Ordering::Acquire) && self.entries.load(Ordering::Acquire) == records
+    }
+}
+
+/// The entries of a run in the order of discovery. Ends early when the run is cancelled.
+pub struct Entries {
+    files: Source,
+    next_index: u64,
+    /// How many are taken at once from an iterator of which nothing is known but how fast it was.
+    batch: usize,
+    /// A panic of the iterator, kept until what came before it has been handed over.
+    panic: Option<Box<dyn Any + Send>>,
+    cancel: CancelToken,
+    progress: Progress,
+    taken: Arc<Taken>,
+}
+
+/// The longest that gathering a batch may take before the next ones become small again.
 const BATCH_PATIENCE: Duration = Duration::from_millis(1);
 
 impl Entries {
     /// The next entries, at least one and at most `most`; empty at the end.
     ///
-    /// A batch is cut short when discovery is slow, so that nobody idles while entries wait to become many.
+    /// A walk gives what it has found, without waiting for more. Any other iterator is asked for one entry, then for
+    /// twice as many each time, as long as they come at once: nobody idles while entries wait to become many.
+    ///
+    /// # Panics
+    ///
+    /// When the job's iterator of files does; the entries before come first.
     pub fn next_batch(&mut self, most: usize) -> Vec<Entry> {
-        let Some(first) = self.next() else { return Vec::new() };
-        let mut batch = Vec::with_capacity(most);
-        batch.push(first);
-        let started = Instant::now();
-        while batch.len() < most && started.elapsed() < BATCH_PATIENCE {
-            let Some(entry) = self.next() else { break };
-            batch.push(entry);
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
         }
-        batch
+        let found = match &mut self.files {
+            _ if self.cancel.is_cancelled() => Vec::new(),
+            Source::Walk(walk) => walk.next_batch(most),
+            Source::Other(files) => {
+                let (started, wanted) = (Instant::now(), self.batch.min(most.max(1)));
+                let mut found = Vec::new();
+                let gathered = catch_unwind(AssertUnwindSafe(|| found.extend(files.by_ref().take(wanted))));
+                self.batch = if started.elapsed() < BATCH_PATIENCE { 2 * wanted } else { 1 };
+                match gathered {
+                    Err(panic) if found.is_empty() => resume_unwind(panic),
+                    gathered => self.panic = gathered.err(),
+                }
+                found
+            }
+        };
+        if found.is_empty() {
+            self.end();
+        }
+        found.into_iter().map(|found| self.number(found)).collect()
+    }
+
+    fn number(&mut self, found: Result<FileEntry, ReadError>) -> Entry {
+        self.progress.discovered();
+        let index = self.next_index;
+        self.next_index += 1;
+        self.taken.entries.store(self.next_index, Ordering::Release);
+        Entry { index, found }
+    }
+
+    fn end(&self) {
+        self.progress.discovery_ended();
+        self.taken.all.store(true, Ordering::Release);
     }
 }
 
@@ -215,15 +291,15 @@ impl Iterator for Entries {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
-        let found = if self.cancel.is_cancelled() { None } else { self.files.next() };
-        let Some(found) = found else {
-            self.progress.discovery_ended();
-            return None;
+        let found = match &mut self.files {
+            _ if self.cancel.is_cancelled() => None,
+            Source::Walk(walk) => walk.next(),
+            Source::Other(files) => files.next(),
         };
-        self.progress.discovered();
-        let index = self.next_index;
-        self.next_index += 1;
-        Some(Entry { index, found })
+        if found.is_none() {
+            self.end();
+        }
+        found.map(|found| self.number(found))
     }
 }
 
@@ -236,15 +312,26 @@ impl std::fmt::Debug for Entries {
 /// What a worker needs to read files for a run.
 ///
 /// For those who write a reader.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context<A> {
-    analysis: A,
+    analysis: Arc<Mutex<A>>,
     shared: Arc<Shared>,
 }
 
+impl<A> Clone for Context<A> {
+    fn clone(&self) -> Self {
+        Self { analysis: Arc::clone(&self.analysis), shared: Arc::clone(&self.shared) }
+    }
+}
+
 impl<A: Analysis> Context<A> {
-    /// A scanner, with a buffer of its own that is allocated when it is first used.
+    /// A scanner. Its buffer is allocated and its prototype of the analysis cloned when it is first used.
     pub fn scanner(&self) -> FileScanner<A> {
-        FileScanner::new(self.analysis.clone(), Arc::clone(&self.shared))
+        FileScanner::new(Arc::clone(&self.analysis), Arc::clone(&self.shared))
+    }
+
+    /// Whether the run is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.cancel.is_cancelled()
     }
 }

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Stat};
@@ -36,28 +36,51 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub struct FileScanner<A> {
     buffer: Vec<u8>,
-    analysis: A,
+    /// Cloned from the run's when the first file is read, so that a panic of `clone` is that file's.
+    analysis: Option<A>,
+    prototype: Arc<Mutex<A>>,
     shared: Arc<Shared>,
-    /// Bytes read of the file at hand, for those who watch from outside.
-    position: Arc<AtomicU64>,
+    watch: Arc<Watch>,
 }
 
-/// A file in the middle of being read: what a record needs even if reading ends in an error or a panic.
-#[derive(Default)]
-struct Taken {
-    bytes: u64,
-    reservation: Option<Reservation>,
+/// How far a scanner has come with the file at hand, to be looked at from another thread: for those who may abandon it.
+#[derive(Debug, Default)]
+pub struct Watch {
+    bytes: AtomicU64,
+    /// `None` while it waits for room, which is not the file's fault.
+    reading_since: Mutex<Option<Instant>>,
+    room: Mutex<Option<Reservation>>,
+}
+
+impl Watch {
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// For how long the file has been read; `None` before, and while its scanner waits for room.
+    pub fn reading_for(&self) -> Option<Duration> {
+        lock(&self.reading_since).map(|since| since.elapsed())
+    }
+
+    /// The file is given up, though its scanner may be inside of it for ever: its room is free for others.
+    pub fn abandon(&self) {
+        *lock(&self.room) = None;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A: Analysis> FileScanner<A> {
-    pub(crate) fn new(analysis: A, shared: Arc<Shared>) -> Self {
-        Self { buffer: Vec::new(), analysis, shared, position: Arc::default() }
+    pub(crate) fn new(prototype: Arc<Mutex<A>>, shared: Arc<Shared>) -> Self {
+        Self { buffer: Vec::new(), analysis: None, prototype, shared, watch: Arc::default() }
     }
 
-    /// Bytes read so far of the file at hand, to be looked at from another thread: what can be told of a file whose
-    /// reading is abandoned.
-    pub fn position(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.position)
+    /// Lets another thread see how far this scanner has come.
+    pub fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
     }
 
     /// Takes one entry to its record. Never panics and never returns early: whatever happens is in the record.
@@ -71,17 +94,18 @@ impl<A: Analysis> FileScanner<A> {
             Ok(file) => file,
             Err(error) => return FileResult::failed(entry.index, error, worker),
         };
-        let mut taken = Taken::default();
-        self.position.store(0, Ordering::Relaxed);
+        let mut bytes = 0;
+        self.watch.bytes.store(0, Ordering::Relaxed);
         // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.read(&file, started, &mut taken, before_waiting)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.read(&file, started, &mut bytes, before_waiting)))
             .unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
-            .map_err(|error| error.with_bytes_read(taken.bytes));
+            .map_err(|error| error.with_bytes_read(bytes));
+        let room = lock(&self.watch.room).take();
         FileResult {
             index: entry.index,
-            bytes: taken.bytes,
+            bytes,
             // A failed file holds nothing, so that it gives its room back at once.
-            reservation: taken.reservation.filter(|_| outcome.is_ok()),
+            reservation: room.filter(|_| outcome.is_ok()),
             outcome,
             elapsed: started.elapsed(),
             worker,
@@ -94,62 +118,66 @@ impl<A: Analysis> FileScanner<A> {
         &mut self,
         entry: &FileEntry,
         started: Instant,
-        taken: &mut Taken,
+        bytes: &mut u64,
         before_waiting: &mut dyn FnMut(),
     ) -> Result<A::Output, ReadError> {
         let fail = |kind, operation| ReadError::new(kind, operation, entry.path());
-        let shared = Arc::clone(&self.shared);
+        let shared = &*self.shared;
         if shared.cancel.is_cancelled() {
             return Err(fail(ErrorKind::Cancelled, Operation::Open));
         }
-        let mut deadline = shared.timeout.map(|timeout| started + timeout);
+        if shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = Some(started);
+        }
+        // A limit too long for the clock is none.
+        let mut deadline = shared.timeout.and_then(|timeout| started.checked_add(timeout));
         let mut file = entry.open(&shared.cancel, deadline)?;
         let promised = inspect(&file, entry)?;
         let size = size_of(&promised);
         if let Some(limit) = shared.max_file_size.filter(|limit| size > *limit) {
-            return Err(fail(ErrorKind::TooLarge, Operation::Open).with_detail(too_large(
-                size,
-                "the largest size allowed is",
-                limit,
-            )));
+            let detail = too_large(size, "the largest size allowed is", limit);
+            return Err(fail(ErrorKind::TooLarge, Operation::Open).with_detail(detail));
         }
 
-        let retained = self.analysis.retains(size);
+        let prototype = self.analysis.get_or_insert_with(|| lock(&self.prototype).clone());
+        let retained = prototype.retains(size);
         let capacity = shared.budget.capacity();
         if retained > capacity {
             let detail = too_large(retained, "to be held at once; the bytes in flight are limited to", capacity);
             return Err(fail(ErrorKind::TooLarge, Operation::Open).with_detail(detail));
         }
-        let waiting_since = Instant::now();
         // An analysis that only counts takes no room, and so no lock.
-        let reservation = if retained == 0 { Some(shared.budget.none()) } else { shared.budget.try_acquire(retained) };
-        let reservation = reservation.or_else(|| {
-            before_waiting();
-            shared.budget.acquire(retained, &shared.cancel)
-        });
-        let Some(reservation) = reservation else {
-            return Err(fail(ErrorKind::Cancelled, Operation::Read));
-        };
-        let reservation = taken.reservation.insert(reservation);
-        // That the consumer is slow is not the file's fault.
-        deadline = deadline.map(|deadline| deadline + waiting_since.elapsed());
+        if retained > 0 {
+            let waiting_since = Instant::now();
+            let reservation = shared.budget.try_acquire(retained).or_else(|| {
+                *lock(&self.watch.reading_since) = None;
+                before_waiting();
+                shared.budget.acquire(retained, &shared.cancel)
+            });
+            let Some(reservation) = reservation else {
+                return Err(fail(ErrorKind::Cancelled, Operation::Read));
+            };
+            *lock(&self.watch.room) = Some(reservation);
+            // That the consumer is slow is not the file's fault.
+            deadline = deadline.and_then(|deadline| deadline.checked_add(waiting_since.elapsed()));
+            if shared.timeout.is_some() {
+                *lock(&self.watch.reading_since) = Some(Instant::now());
+            }
+        }
 
         if self.buffer.is_empty() {
             self.buffer = vec![0; CHUNK];
         }
-        let mut analysis = self.analysis.clone();
+        let mut analysis = prototype.clone();
         analysis.begin(size);
-        loop {
-            if analysis.is_complete() {
-                break;
-            }
+        while !analysis.is_complete() {
             if shared.cancel.is_cancelled() {
                 return Err(fail(ErrorKind::Cancelled, Operation::Read));
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let limit = shared.timeout.unwrap_or_default();
-                return Err(fail(ErrorKind::Timeout, Operation::Read)
-                    .with_detail(format!("the limit is {limit:?} for each file")));
+                let detail = format!("the limit is {limit:?} for each file");
+                return Err(fail(ErrorKind::Timeout, Operation::Read).with_detail(detail));
             }
             let read = match file.read(&mut self.buffer) {
                 Ok(read) => read,
@@ -157,27 +185,29 @@ impl<A: Analysis> FileScanner<A> {
                 Err(error) => return Err(ReadError::from_io(error, Operation::Read, entry.path())),
             };
             if read > 0 {
-                taken.bytes += read as u64;
-                self.position.store(taken.bytes, Ordering::Relaxed);
+                *bytes += read as u64;
+                self.watch.bytes.store(*bytes, Ordering::Relaxed);
                 shared.progress.bytes(read as u64);
                 analysis.update(&self.buffer[..read]);
             }
             // A read that comes back short at the promised length has seen the end; so has one that brings nothing.
             // Anything else is asked again: a short read in the middle of a file is not its end.
-            let ended = read == 0 || (taken.bytes == size && read < self.buffer.len());
-            if taken.bytes > size || (ended && taken.bytes != size) {
+            let ended = read == 0 || (*bytes == size && read < self.buffer.len());
+            // Several reads may have seen several versions; a single one has seen one.
+            let in_parts = ended && *bytes > read as u64;
+            if *bytes > size || (ended && *bytes != size) || in_parts {
                 // Files in /proc say 0, those in /sys 4096, some file systems lie: that is no change. Only a promise
                 // that differs from the one before is.
                 if changed(&promised, &inspect(&file, entry)?) {
                     let detail = format!("it was {size} bytes long when it was opened");
                     return Err(fail(ErrorKind::Changed, Operation::Read).with_detail(detail));
                 }
-                if let Some(limit) = shared.max_file_size.filter(|limit| taken.bytes > *limit) {
-                    let detail = too_large(taken.bytes, "the largest size allowed is", limit);
+                if let Some(limit) = shared.max_file_size.filter(|limit| *bytes > *limit) {
+                    let detail = too_large(*bytes, "the largest size allowed is", limit);
                     return Err(fail(ErrorKind::TooLarge, Operation::Read).with_detail(detail));
                 }
-                if !reservation.grow_to(analysis.retains(taken.bytes)) {
-                    let detail = too_large(taken.bytes, "and growing; the bytes in flight are limited to", capacity);
+                if !self.keep_room(analysis.retains(*bytes)) {
+                    let detail = too_large(*bytes, "and growing; the bytes in flight are limited to", capacity);
                     return Err(fail(ErrorKind::TooLarge, Operation::Read).with_detail(detail));
                 }
             }
@@ -187,6 +217,11 @@ impl<A: Analysis> FileScanner<A> {
         }
         analysis.verdict().map_err(|rejection| rejected(entry, rejection))?;
         Ok(analysis.finish())
+    }
+
+    /// Takes more room for a file that is longer than it said; `false` when it alone has outgrown the whole budget.
+    fn keep_room(&self, bytes: u64) -> bool {
+        bytes == 0 || lock(&self.watch.room).get_or_insert_with(|| self.shared.budget.none()).grow_to(bytes)
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a whole run came to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::budget::Reservation;
+use crate::reader::Taken;
 use crate::{CancelToken, ErrorKind, FileResult, Progress};
 
 /// Who ended a run before its last file.
@@ -75,17 +77,21 @@ pub struct Tally {
     progress: Progress,
     /// The job's token: whether somebody outside wants the run to stop.
     cancel: CancelToken,
+    taken: Arc<Taken>,
+    records: u64,
     held: Option<Reservation>,
 }
 
 impl Tally {
-    pub(crate) fn new(progress: Progress, cancel: CancelToken) -> Self {
-        Self { summary: Summary::default(), started: Instant::now(), progress, cancel, held: None }
+    pub(crate) fn new(progress: Progress, cancel: CancelToken, taken: Arc<Taken>) -> Self {
+        let (summary, started) = (Summary::default(), Instant::now());
+        Self { summary, started, progress, cancel, taken, records: 0, held: None }
     }
 
     /// Counts a record that is about to be handed over.
     pub fn admit<T>(&mut self, mut result: FileResult<T>) -> FileResult<T> {
         self.held = result.reservation.take();
+        self.records += 1;
         self.summary.bytes += result.bytes;
         match &result.outcome {
             Ok(_) => self.summary.read += 1,
@@ -108,13 +114,13 @@ impl Tally {
         *self.summary.errors.entry(ErrorKind::Cancelled).or_default() += 1;
     }
 
-    /// The summary as of now. Unless the records have come to their end, it is of a run that was stopped: a partial run
-    /// never looks whole.
+    /// The summary as of now. Unless the records have come to their end, it is of a run that was stopped; and so it is if
+    /// they are fewer than the entries, because a runtime was shut down over them. A partial run never looks whole.
     pub fn summary(&self, ended: bool) -> Summary {
         let stopped = match (self.cancel.is_cancelled(), ended) {
             (true, _) => Some(Stopped::Cancelled),
             (false, false) => Some(Stopped::Sink),
-            (false, true) => None,
+            (false, true) => (!self.taken.are_all(self.records)).then_some(Stopped::Cancelled),
         };
         Summary { elapsed: self.started.elapsed(), stopped, ..self.summary.clone() }
     }

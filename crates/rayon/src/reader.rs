@@ -12,13 +12,13 @@
 //! Everything waits for the consumer: a full channel stops the threads, busy threads stop the feeder, and a feeder that
 //! does not pull stops the walk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use polyread_core::{
-    Analysis, Context, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError,
-    Records, Sink, Summary, WorkerId,
+    Analysis, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError, Records, Sink,
+    Summary, WorkerId,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -70,8 +70,8 @@ impl RayonReader {
         let Config { batch, leaf } = self.config;
         Records::of(NAME, run, LEAVES_AHEAD * threads, move |Producer { entries, context, outlet }| {
             let crew = Arc::new(Crew {
-                scanners: (0..threads).map(|_| Mutex::new(Some(context.scanner()))).collect(),
-                context: Mutex::new(context),
+                scanners: (0..threads).map(|_| Mutex::new(context.scanner())).collect(),
+                put_off: Mutex::default(),
                 outlet,
                 leaf,
             });
@@ -141,8 +141,9 @@ fn feed<A: Analysis>(mut entries: Entries, batch: usize, pool: &ThreadPool, most
 #[derive(Debug)]
 struct Crew<A: Analysis> {
     /// One for each thread, so that a thread always comes back to the buffer that is in its core's cache.
-    scanners: Vec<Mutex<Option<FileScanner<A>>>>,
-    context: Mutex<Context<A>>,
+    scanners: Vec<Mutex<FileScanner<A>>>,
+    /// Leaves that were stolen by a thread in the middle of a file.
+    put_off: Mutex<Vec<Vec<Entry>>>,
     outlet: Outlet<FileResult<A::Output>>,
     leaf: usize,
 }
@@ -160,9 +161,17 @@ impl<A: Analysis> Crew<A> {
     }
 
     /// Reads entries one after the other and hands their records over together.
+    ///
+    /// An analysis may itself use rayon, and its thread, while it waits, steal a leaf of ours. That one is put off until
+    /// the file at hand is done: read on top of it, it could wait for room that the file below it holds.
     fn read_leaf(&self, entries: Vec<Entry>) {
         let thread = rayon::current_thread_index().unwrap_or_default();
-        let mut scanner = self.take_scanner(thread);
+        let mut scanner = match self.scanners[thread].try_lock() {
+            Ok(scanner) => scanner,
+            Err(TryLockError::Poisoned(scanner)) => scanner.into_inner(),
+            // Nobody but this thread itself takes this lock.
+            Err(TryLockError::WouldBlock) => return self.lock_put_off().push(entries),
+        };
         let mut entries = entries.into_iter();
         let mut done = Vec::with_capacity(entries.len());
         let mut bytes = 0;
@@ -175,7 +184,7 @@ impl<A: Analysis> Crew<A> {
             bytes += record.bytes;
             done.push(record);
         }
-        self.put_back(thread, scanner);
+        drop(scanner);
         self.outlet.send(done);
         // The files turn out to be large: half of what is left is offered to thieves.
         let rest = entries.collect::<Vec<_>>();
@@ -183,16 +192,14 @@ impl<A: Analysis> Crew<A> {
             let half = rest.len().div_ceil(2);
             self.share_out(rest, half);
         }
+        // Whoever puts a leaf off is in the middle of one, and comes by here: none is forgotten.
+        loop {
+            let Some(stolen) = self.lock_put_off().pop() else { break };
+            self.share_out(stolen, self.leaf);
+        }
     }
 
-    /// The thread's scanner; or a new one, should this thread be inside of it already: an analysis that uses rayon can
-    /// steal a leaf while it waits. So the lock is never held while a file is read.
-    fn take_scanner(&self, thread: usize) -> FileScanner<A> {
-        let own = self.scanners[thread].lock().unwrap_or_else(PoisonError::into_inner).take();
-        own.unwrap_or_else(|| self.context.lock().unwrap_or_else(PoisonError::into_inner).scanner())
-    }
-
-    fn put_back(&self, thread: usize, scanner: FileScanner<A>) {
-        *self.scanners[thread].lock().unwrap_or_else(PoisonError::into_inner) = Some(scanner);
+    fn lock_put_off(&self) -> MutexGuard<'_, Vec<Vec<Entry>>> {
+        self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

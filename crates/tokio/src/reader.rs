@@ -1,7 +1,7 @@
 //! The model: tasks wait for a permit, then carry a batch of files to the blocking pool and their records back.
 //!
 //! ```text
-//!  discovery ──► feeder: one long hop that pulls entries and sends batches
+//!  discovery ──► feeder thread: pulls entries and sends batches
 //!                   │ bounded channel
 //!                   ▼
 //!               dispatcher task: takes a permit for each batch, then spawns its task
@@ -17,18 +17,21 @@
 //! What a model on top of it can choose is how often it goes there and back. One hop for each file (`tokio::fs` takes
 //! several) costs more than reading a small file; one hop for a few dozen does not show.
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use polyread_core::{
-    Analysis, Context, Entries, Entry, ErrorKind, FileEntry, FileReader, FileResult, FileScanner, Job, Operation,
-    ReadError, ReaderError, Sink, Summary, WorkerId,
+    Analysis, CancelToken, Context, Entry, ErrorKind, FileEntry, FileReader, FileResult, FileScanner, Job, Operation,
+    ReadError, ReaderError, Run, Sink, Summary, WorkerId,
 };
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::{Config, RecordStream};
 
@@ -40,6 +43,9 @@ const HOP_BYTES: u64 = 512 * 1024;
 /// How long after its time limit a file that reads on without looking at the clock is abandoned: the reading itself
 /// looks after each chunk and tells more than a watch from outside can.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// Between two attempts to hand records over from a hop that waits for room: rare, and not worth a wake-up of its own.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long the blocking call waits for its runtime's threads at the end. One that hangs in the kernel is left behind.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -68,34 +74,51 @@ impl TokioReader {
     /// The records of a run as a stream, inside of the caller's runtime, of either flavour. Reading starts at once and
     /// goes on ahead of the consumer by a bounded amount. Dropping the stream cancels the run.
     ///
-    /// One thread of the blocking pool is taken for discovery as long as it goes on, and one for each
-    /// [hop in flight](Config::hops_in_flight). A time limit needs the runtime's timer
-    /// ([`enable_time`](tokio::runtime::Builder::enable_time)): without it tokio panics.
+    /// One thread of the blocking pool is taken for each [hop in flight](Config::hops_in_flight), and a thread of its own
+    /// for discovery as long as that goes on.
     ///
     /// # Errors
     ///
-    /// [`ReaderError::NoRuntime`] outside of a tokio runtime.
+    /// - [`ReaderError::NoRuntime`] outside of a tokio runtime.
+    /// - [`ReaderError::Start`] if the thread cannot be started, or if there is a time limit and the runtime has no timer
+    ///   ([`enable_time`](tokio::runtime::Builder::enable_time)).
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
         Handle::try_current().map_err(|_| ReaderError::NoRuntime { strategy: NAME })?;
-        let run = job.start();
-        let in_flight = self.config.hops_under(&run.limits);
-        let time_limit = run.limits.time_limit();
+        let Run { mut entries, context, tally, limits, cancel, .. } = job.start();
+        let in_flight = self.config.hops_under(&limits);
+        let time_limit = limits.time_limit();
+        if time_limit.is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
+            let reason = "a time limit needs the runtime's timer (enable_time)".to_owned();
+            return Err(ReaderError::Start { strategy: NAME, reason });
+        }
         let files_per_hop = if time_limit.is_some() { 1 } else { self.config.files_per_hop };
 
         let (records, batches_of_records) = mpsc::channel(in_flight);
         let (feed, batches) = mpsc::channel(in_flight);
-        let entries = run.entries;
-        let feeder = spawn_blocking(move || feed_batches(entries, files_per_hop, &feed));
-        let scanners = Mutex::new((Vec::with_capacity(in_flight), run.context));
+        // Discovery blocks: not in a task, and not in the blocking pool, whose threads may be few.
+        let feeder = std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
+            loop {
+                let batch = entries.next_batch(files_per_hop);
+                if batch.is_empty() || feed.blocking_send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
         let crew = Arc::new(Crew {
-            hops: Arc::new(Hops { scanners, records: records.downgrade() }),
+            hops: Arc::new(Hops {
+                idle: Mutex::new(Vec::with_capacity(in_flight)),
+                context,
+                records: records.downgrade(),
+            }),
             permits: Arc::new(Semaphore::new(in_flight)),
             records,
             time_limit,
             tasks: AtomicU64::new(0),
+            cancel: cancel.clone(),
         });
         tokio::spawn(dispatch(batches, crew));
-        Ok(RecordStream::new(batches_of_records, feeder, run.tally, run.cancel))
+        Ok(RecordStream::new(batches_of_records, feeder, tally, cancel))
     }
 }
 
@@ -114,35 +137,11 @@ impl<A: Analysis> FileReader<A> for TokioReader {
         // One thread is enough for the tasks: they only wait. The blocking pool grows with the hops in flight.
         let runtime = Builder::new_current_thread().thread_name("polyread-tokio").enable_time().build();
         let runtime = runtime.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
-        let runtime = EndsInTime(Some(runtime));
-        runtime.block_on(async { Ok(self.stream(job)?.deliver(sink).await) })
-    }
-}
-
-/// A runtime whose end, after a panic of the sink too, waits for its threads, but not for one that hangs in the kernel.
-struct EndsInTime(Option<Runtime>);
-
-impl EndsInTime {
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.0.as_ref().expect("there until dropped").block_on(future)
-    }
-}
-
-impl Drop for EndsInTime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_timeout(FAREWELL);
-        }
-    }
-}
-
-/// The feeder's hop: discovery blocks, so it must not run in a task.
-fn feed_batches(mut entries: Entries, files_per_hop: usize, feed: &Sender<Vec<Entry>>) {
-    loop {
-        let batch = entries.next_batch(files_per_hop);
-        if batch.is_empty() || feed.blocking_send(batch).is_err() {
-            return;
-        }
+        let stream = runtime.block_on(async { self.stream(job) });
+        // A panic of the sink comes out when the threads have ended; one that hangs in the kernel is left behind.
+        let summary = stream.map(|stream| stream.deliver(&runtime, sink));
+        runtime.shutdown_timeout(FAREWELL);
+        summary.map(|summary| summary.unwrap_or_else(|panic| resume_unwind(panic)))
     }
 }
 
@@ -162,6 +161,14 @@ struct Crew<A: Analysis> {
     records: Sender<Vec<FileResult<A::Output>>>,
     time_limit: Option<Duration>,
     tasks: AtomicU64,
+    cancel: CancelToken,
+}
+
+/// The last task has ended; or the runtime was shut down over them, and hops that wait for something must not for ever.
+impl<A: Analysis> Drop for Crew<A> {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
 }
 
 impl<A: Analysis> Crew<A> {
@@ -201,28 +208,36 @@ impl<A: Analysis> Crew<A> {
 
     /// A hop of one file that is abandoned when its time is over: another thread takes its place in the blocking pool.
     async fn carry_in_time(&self, batch: Vec<Entry>, worker: WorkerId, limit: Duration) -> Vec<Entry> {
+        let limit = limit.saturating_add(GRACE);
         let abandoned = batch.clone();
         let (begin, begun) = oneshot::channel();
         let hops = Arc::clone(&self.hops);
         let mut hop = spawn_blocking(move || {
             let scanner = hops.take_scanner();
             // Nobody listens if it waited for a thread too long: then its record has been written already.
-            match begin.send(scanner.position()) {
+            match begin.send(scanner.watch()) {
                 Ok(()) => hops.read_batch_with(scanner, batch, worker),
                 Err(_) => (Vec::new(), Vec::new()),
             }
         });
         // Waiting for a thread counts apart from reading: with enough hung threads none becomes free.
-        let (reason, bytes) = match tokio::time::timeout(limit + GRACE, begun).await {
+        let (reason, bytes) = match timeout(limit, begun).await {
             Err(_) => ("no thread of the blocking pool became free", 0),
             Ok(Err(_)) => return Vec::new(),
-            Ok(Ok(position)) => match tokio::time::timeout(limit + GRACE, &mut hop).await {
-                Ok(Ok((records, leftover))) => {
-                    self.send(records).await;
-                    return leftover;
+            Ok(Ok(watch)) => loop {
+                match timeout(limit, &mut hop).await {
+                    Ok(Ok((records, leftover))) => {
+                        self.send(records).await;
+                        return leftover;
+                    }
+                    Ok(Err(_)) => return Vec::new(),
+                    Err(_) if watch.reading_for().is_some_and(|time| time >= limit) => {
+                        watch.abandon();
+                        break ("a call does not return and was abandoned", watch.bytes());
+                    }
+                    // Most of its time it has waited for the consumer.
+                    Err(_) => {}
                 }
-                Ok(Err(_)) => return Vec::new(),
-                Err(_) => ("a call does not return and was abandoned", position.load(Ordering::Relaxed)),
             },
         };
         let records = abandoned.into_iter().map(|entry| {
@@ -242,13 +257,12 @@ impl<A: Analysis> Crew<A> {
     }
 }
 
-/// A scanner for each hop in flight at the most, and what makes one more.
-type Scanners<A> = (Vec<FileScanner<A>>, Context<A>);
-
 /// What hops share, on the threads of the blocking pool.
 #[derive(Debug)]
 struct Hops<A: Analysis> {
-    scanners: Mutex<Scanners<A>>,
+    /// Scanners that no hop is using: as many as hops were in flight at once.
+    idle: Mutex<Vec<FileScanner<A>>>,
+    context: Context<A>,
     /// Weak: a hop that hangs and was abandoned must not keep the stream from ending.
     records: WeakSender<Vec<FileResult<A::Output>>>,
 }
@@ -271,24 +285,34 @@ impl<A: Analysis> Hops<A> {
         while bytes < HOP_BYTES
             && let Some(entry) = batch.next()
         {
-            let record = scanner.scan(entry, worker, &mut || {
-                if let Some(records) = self.records.upgrade() {
-                    let _ = records.blocking_send(std::mem::take(&mut done));
-                }
-            });
+            let record = scanner.scan(entry, worker, &mut || self.flush(&mut done));
             bytes += record.bytes;
             done.push(record);
         }
-        self.lock_scanners().0.push(scanner);
+        self.lock_idle().push(scanner);
         (done, batch.collect())
     }
 
-    fn take_scanner(&self) -> FileScanner<A> {
-        let (idle, context) = &mut *self.lock_scanners();
-        idle.pop().unwrap_or_else(|| context.scanner())
+    /// Hands over what the hop has read so far, before it waits for room. Only while the run goes on: afterwards there
+    /// may be nobody who takes it, and no room to be waited for.
+    fn flush(&self, done: &mut Vec<FileResult<A::Output>>) {
+        while !done.is_empty()
+            && !self.context.is_cancelled()
+            && let Some(records) = self.records.upgrade()
+        {
+            match records.try_send(std::mem::take(done)) {
+                Ok(()) | Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Full(back)) => *done = back,
+            }
+            std::thread::sleep(FLUSH_PAUSE);
+        }
     }
 
-    fn lock_scanners(&self) -> std::sync::MutexGuard<'_, Scanners<A>> {
-        self.scanners.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_scanner(&self) -> FileScanner<A> {
+        self.lock_idle().pop().unwrap_or_else(|| self.context.scanner())
+    }
+
+    fn lock_idle(&self) -> MutexGuard<'_, Vec<FileScanner<A>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

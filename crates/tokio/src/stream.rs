@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use polyread_core::{CancelToken, FileResult, Sink, Summary, Tally};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
-use tokio::task::JoinHandle;
 
 /// How long a run that was stopped by its sink waits for what its workers still deliver.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -21,7 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub struct RecordStream<T> {
     ready: std::vec::IntoIter<FileResult<T>>,
     batches: Receiver<Vec<FileResult<T>>>,
-    feeder: JoinHandle<()>,
+    feeder: Option<JoinHandle<()>>,
     tally: Tally,
     cancel: CancelToken,
     ended: bool,
@@ -34,7 +35,7 @@ impl<T> RecordStream<T> {
         tally: Tally,
         cancel: CancelToken,
     ) -> Self {
-        Self { ready: Vec::new().into_iter(), batches, feeder, tally, cancel, ended: false }
+        Self { ready: Vec::new().into_iter(), batches, feeder: Some(feeder), tally, cancel, ended: false }
     }
 
     /// What the run has come to so far: stopped by its [sink](polyread_core::Stopped::Sink), until the stream has ended.
@@ -43,20 +44,25 @@ impl<T> RecordStream<T> {
         self.tally.summary(self.ended)
     }
 
-    /// Hands all records to a sink, inside of a runtime whose timer is on.
-    pub(crate) async fn deliver(mut self, sink: &mut Sink<'_, T>) -> Summary {
-        while let Some(record) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
-            // A panic is held back until the workers have ended, which takes a runtime that still runs.
+    /// Hands all records to a sink. It is called outside of the runtime, which is none of its business, and its panic is
+    /// given back when the run has been wound up.
+    pub(crate) fn deliver(mut self, runtime: &Runtime, sink: &mut Sink<'_, T>) -> std::thread::Result<Summary> {
+        loop {
+            // What is there already needs no runtime.
+            self.tally.release();
+            let record = match self.ready.next() {
+                Some(record) => Some(self.tally.admit(record)),
+                None => runtime.block_on(std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx))),
+            };
+            let Some(record) = record else { break };
             let flow = catch_unwind(AssertUnwindSafe(|| sink(record)));
             if !matches!(flow, Ok(ControlFlow::Continue(()))) {
-                self.wind_up().await;
-                if let Err(panic) = flow {
-                    resume_unwind(panic);
-                }
-                break;
+                runtime.block_on(self.wind_up());
+                // `Break`, or the panic.
+                return flow.map(|_| self.summary());
             }
         }
-        self.summary()
+        Ok(self.summary())
     }
 
     /// Stops the run and counts what nobody will see any more.
@@ -89,18 +95,26 @@ impl<T> Stream for RecordStream<T> {
                 Some(batch) => self.ready = batch.into_iter(),
                 None if self.ended => return Poll::Ready(None),
                 None => {
-                    // The iterator of files is the caller's own code: its panic is the caller's to see.
-                    let fed = ready!(Pin::new(&mut self.feeder).poll(cx));
                     self.ended = true;
-                    if let Err(error) = fed
-                        && let Ok(panic) = error.try_into_panic()
-                    {
+                    // The iterator of files is the caller's own code, and its panic the caller's to see.
+                    if let Some(Err(panic)) = self.feeder.take().and_then(join_in_time) {
                         resume_unwind(panic);
                     }
                 }
             }
         }
     }
+}
+
+/// The end of a thread that has nobody to feed any more. Not waited for if it is inside of an iterator that blocks: then
+/// the runtime was shut down in the middle of a run.
+fn join_in_time(feeder: JoinHandle<()>) -> Option<std::thread::Result<()>> {
+    const PAUSE: Duration = Duration::from_micros(100);
+    let deadline = Instant::now() + FAREWELL;
+    while !feeder.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(PAUSE);
+    }
+    feeder.is_finished().then(|| feeder.join())
 }
 
 impl<T> Unpin for RecordStream<T> {}

@@ -39,8 +39,8 @@ impl Analysis for Annotated {
     }
 
     fn retains(&self, size: u64) -> u64 {
-        // The text and, for a moment, the annotated copy of it.
-        self.contents.retains(size).saturating_mul(2)
+        // The text, its copy with other line ends and the annotated copy of that.
+        self.contents.retains(size).saturating_mul(3)
     }
 
     fn verdict(&self) -> Result<(), Rejection> {

@@ -55,7 +55,7 @@ impl Analysis for Text {
 
     fn update(&mut self, chunk: &[u8]) {
         self.contents.update(chunk);
-        if self.policy == InvalidUtf8::Strict {
+        if self.policy == InvalidUtf8::Strict && !self.contents.is_complete() {
             self.check();
         }
     }
@@ -76,7 +76,12 @@ impl Analysis for Text {
     }
 
     fn retains(&self, size: u64) -> u64 {
-        self.contents.retains(size)
+        let bytes = self.contents.retains(size);
+        match self.policy {
+            InvalidUtf8::Strict | InvalidUtf8::Ignore => bytes,
+            // At the worst each byte becomes a replacement of three, and for a moment there are both.
+            InvalidUtf8::Replace => bytes.saturating_mul(4),
+        }
     }
 
     fn verdict(&self) -> Result<(), Rejection> {
@@ -93,9 +98,25 @@ fn into_string(bytes: Vec<u8>) -> Result<String, Vec<u8>> {
     String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes)
 }
 
-/// The bytes as a string, ill-formed sequences dropped.
-pub(super) fn without_ill_formed(bytes: Vec<u8>) -> String {
-    into_string(bytes).unwrap_or_else(|bytes| bytes.utf8_chunks().map(|chunk| chunk.valid()).collect())
+/// The bytes as a string, ill-formed sequences dropped: in place, without more memory.
+pub(super) fn without_ill_formed(mut bytes: Vec<u8>) -> String {
+    let mut kept = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        let (valid, ill_formed) = match simdutf8::compat::from_utf8(&bytes[at..]) {
+            Ok(rest) => (rest.len(), 0),
+            Err(error) => {
+                let valid = error.valid_up_to();
+                (valid, error.error_len().unwrap_or(bytes.len() - at - valid))
+            }
+        };
+        bytes.copy_within(at..at + valid, kept);
+        kept += valid;
+        at += valid + ill_formed;
+    }
+    bytes.truncate(kept);
+    // Nothing ill-formed is left to be replaced.
+    into_string(bytes).unwrap_or_else(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

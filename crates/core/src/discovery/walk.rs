@@ -10,13 +10,15 @@ use ignore::{DirEntry, ParallelVisitor, ParallelVisitorBuilder, WalkBuilder, Wal
 use super::{Discovery, Filter};
 use crate::background::{Background, Outlet};
 use crate::entry::Root;
-use crate::{DiscoveryError, ErrorKind, FileEntry, Operation, ReadError};
+use crate::{CancelToken, DiscoveryError, ErrorKind, FileEntry, Operation, ReadError};
 
 /// What the walk yields.
 type Found = Result<FileEntry, ReadError>;
 
 /// Entries sent at once, at most. A walker starts with one and doubles, so that the first come without delay.
 const BATCH: usize = 64;
+/// Roots that are held open at the same time, at the most.
+const MOST_ROOTS_HELD: usize = 16;
 /// Batches waiting to be read, for each walking thread: enough to keep readers busy, little enough to bound memory.
 const BATCHES_AHEAD: usize = 16;
 /// The entries of a [`Discovery`], while they are found.
@@ -47,6 +49,25 @@ impl Walk {
         // No thread for files that were named: reading one small file must not cost a walk.
         let walked = if directories.is_empty() { None } else { Some(Walkers::start(discovery, filter, directories)?) };
         Ok(Self { named: named.into_iter(), walked })
+    }
+
+    /// The entries that are there without waiting, at most `most`; if there are none, waits for the first. Empty at the
+    /// end.
+    pub(crate) fn next_batch(&mut self, most: usize) -> Vec<Found> {
+        let mut batch: Vec<_> = self.next().into_iter().collect();
+        while batch.len() < most.max(1)
+            && let Some(found) = self.named.next().or_else(|| self.walked.as_mut()?.next_ready())
+        {
+            batch.push(found);
+        }
+        batch
+    }
+
+    /// From now on this walk also ends when `cancel` is raised.
+    pub(crate) fn end_with(&self, cancel: &CancelToken) {
+        if let Some(walked) = &self.walked {
+            walked.cancel_token().follow(cancel);
+        }
     }
 
     /// All entries, ordered by the bytes of their paths: the same on each run over the same tree.
@@ -93,14 +114,17 @@ impl Walkers {
         .map_err(DiscoveryError::Spawn)
     }
 
-    /// One root after the other, each by several threads: however many roots there are, few are held open.
+    /// One root after the other, each by several threads.
     fn run(&self, roots: Vec<(PathBuf, u64)>) {
+        let held = roots.len() <= MOST_ROOTS_HELD;
         for (path, device) in roots {
             if self.options.cancel.is_cancelled() {
                 return;
             }
-            match Root::open(&path, self.options.links()) {
-                Ok(root) => self.walk(&path, Arc::new(root), device),
+            // To `ignore`, "-" alone means standard input.
+            let path = if path == Path::new("-") { PathBuf::from("./-") } else { path };
+            match Root::open(&path, self.options.links(), held) {
+                Ok(root) => self.walk(&path, &Arc::new(root), device),
                 Err(error) => {
                     let error = ReadError::from_io(error, Operation::ReadDirectory, path);
                     self.outlet.send(vec![Err(error)]);
@@ -109,11 +133,12 @@ impl Walkers {
         }
     }
 
-    fn walk(&self, path: &Path, root: Arc<Root>, device: u64) {
+    fn walk(&self, path: &Path, root: &Arc<Root>, device: u64) {
         let options = &self.options;
-        // To `ignore`, "-" alone means standard input.
-        let start = if path == Path::new("-") { Path::new("./-") } else { path };
-        WalkBuilder::new(start)
+        let (filter, filter_root) = (self.filter.clone(), Arc::clone(root));
+        WalkBuilder::new(path)
+            // Here and not in the visitor: a directory that is excluded is not even opened.
+            .filter_entry(move |entry| entry.depth() == 0 || filter.wants_directory(filter_root.relative(entry.path())))
             .standard_filters(false)
             .hidden(options.skip_hidden)
             .parents(options.ignore_files)
@@ -125,7 +150,7 @@ impl Walkers {
             .max_depth(options.max_depth)
             .threads(options.threads)
             .build_parallel()
-            .visit(&mut Visitors { walkers: self, root, device });
+            .visit(&mut Visitors { walkers: self, root: Arc::clone(root), device });
     }
 }
 
@@ -182,9 +207,6 @@ impl Visitor<'_> {
         let is_directory = entry.file_type().is_some_and(|kind| kind.is_dir());
         let relative = self.root.relative(entry.path());
         let filter = &self.walkers.filter;
-        if is_directory && !filter.wants_directory(relative) {
-            return WalkState::Skip;
-        }
         if !is_directory && !filter.wants_file(relative) {
             return WalkState::Continue;
         }
@@ -208,12 +230,17 @@ impl Visitor<'_> {
             _ => return Err(skip(ErrorKind::NotRegular)),
         }
         let bounded = options.min_size.is_some() || options.max_size.is_some();
-        if !options.same_file_system && (is_directory || !(options.sizes || bounded)) {
+        if is_directory && entry.path_is_symlink() && self.root.is_left_by(entry.path()) {
+            return Err(skip(ErrorKind::EscapesRoot));
+        }
+        let wanted = if is_directory { options.same_file_system } else { options.sizes || bounded };
+        if !wanted {
             // The common case: the type came with the listing, and no system call is spent on the file.
             return Ok(None);
         }
         let metadata = entry.metadata().map_err(|error| self.convert_io(entry.path().to_path_buf(), error))?;
-        if options.same_file_system && metadata.dev() != self.device {
+        // Directories alone: on an overlay, files may have the device of the layer that they come from.
+        if is_directory && metadata.dev() != self.device {
             return Err(skip(ErrorKind::OtherFileSystem));
         }
         let size = metadata.len();
