@@ -17,7 +17,7 @@ use polyread_core::{CancelToken, Discovery, Limits};
 #[derive(Debug, Parser)]
 #[command(name = "polyread", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Args {
-    /// Directories to walk and files to read
+    /// Directories to walk, and files to read whatever their names
     #[arg(required_unless_present = "completions", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, default_value = "text-stats", help_heading = "Reading")]
     pub(crate) analysis: Analysis,
 
-    /// Files read at the same time [default: the number of cores]
+    /// Workers: threads of rayon, half of the hops in flight of tokio [default: the number of cores]
     #[arg(short, long, value_name = "N", help_heading = "Reading")]
     workers: Option<NonZero<usize>>,
 
@@ -45,11 +45,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Reading")]
     timeout: Option<Duration>,
 
-    /// Only files with one of these extensions, separated by commas
-    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', help_heading = "Choosing files")]
+    /// Only files with one of these extensions, separated by commas: md,txt
+    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', value_parser = extension, help_heading = "Choosing files")]
     ext: Vec<String>,
 
-    /// Only files that match; a glob without a / is matched with the name, one with a / with the path (repeatable)
+    /// Only files that match; a glob without a / is matched with the name, one with a / with the path below its PATH
+    /// (repeatable)
     #[arg(short, long, value_name = "GLOB", help_heading = "Choosing files")]
     include: Vec<String>,
 
@@ -61,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Choosing files")]
     skip_hidden: bool,
 
-    /// Obey .gitignore, .ignore and git's exclude files
+    /// Obey .ignore and, within a git repository, .gitignore and git's exclude files
     #[arg(long, help_heading = "Choosing files")]
     ignore_files: bool,
 
@@ -73,7 +74,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
     pub(crate) format: Format,
 
-    /// Write the results in the order of their paths
+    /// Write the results in the order of their paths; what is read ahead of its turn waits in memory
     #[arg(long, help_heading = "Output")]
     pub(crate) sorted: bool,
 
@@ -128,7 +129,7 @@ pub(crate) enum Format {
 impl Args {
     pub(crate) fn discovery(&self, cancel: &CancelToken) -> Discovery {
         let mut discovery = Discovery::of_roots(&self.paths)
-            .extensions(self.ext.iter().filter(|extension| !extension.is_empty()))
+            .extensions(&self.ext)
             .skip_hidden(self.skip_hidden)
             .ignore_files(self.ignore_files)
             .follow_links(self.follow)
@@ -154,10 +155,20 @@ impl Args {
     }
 }
 
+/// What people write that would match nothing, in silence, is refused.
+fn extension(text: &str) -> Result<String, String> {
+    let extension = text.trim();
+    if extension.is_empty() || extension.contains(['*', '/', '?']) {
+        return Err("an extension is what follows the last dot of a name, as in md,txt; for globs there is --include"
+            .to_owned());
+    }
+    Ok(extension.to_owned())
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("must be more than 0 and no more than a few billion".to_owned()),
+        _ => Err("must be more than 0 and no more than the clock can tell".to_owned()),
     }
 }

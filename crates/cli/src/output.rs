@@ -1,14 +1,16 @@
 //! Records as text for people and as JSON for programs.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use indicatif::HumanCount;
+use indicatif::{HumanCount, ProgressBar};
 use polyread_core::{ErrorKind, Escaped, FileResult, ReadError, Summary, TextCounts};
 use serde::Serialize;
 
@@ -129,33 +131,43 @@ struct JsonError {
     bytes_read: u64,
 }
 
-/// How long a record may wait in the buffer while others come: somebody may be watching the other end of a pipe.
+/// How long a record may wait in the buffer: somebody may be watching the other end of a pipe, and a second signal would
+/// take it along.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+type Out = BufWriter<Stdout>;
 
 /// Standard output, and what has been added up for the summary.
 pub(crate) struct Output {
-    out: BufWriter<StdoutLock<'static>>,
+    /// Shared with a thread that flushes it while no record comes.
+    out: Arc<Mutex<Out>>,
     format: Format,
     /// Of the files that were read; the words of those only that were counted.
     totals: TextCounts,
     counted: bool,
-    flushed: Instant,
     at_once: bool,
     headed: bool,
+    bar: ProgressBar,
 }
 
 impl Output {
-    pub(crate) fn new(format: Format, analysis: Analysis) -> Self {
+    /// Diagnostics make `bar` step aside.
+    pub(crate) fn new(format: Format, analysis: Analysis, bar: ProgressBar) -> Self {
         let stdout = io::stdout();
-        Self {
-            at_once: stdout.is_terminal(),
-            out: BufWriter::with_capacity(64 * 1024, stdout.lock()),
-            format,
-            totals: TextCounts::default(),
-            counted: analysis == Analysis::TextStats,
-            flushed: Instant::now(),
-            headed: false,
-        }
+        let at_once = stdout.is_terminal();
+        let out = Arc::new(Mutex::new(BufWriter::with_capacity(64 * 1024, stdout)));
+        let shared = Arc::downgrade(&out);
+        // It ends with the output. Without it records come when the buffer is full, and at the end.
+        let _ = thread::Builder::new().name("polyread-flush".to_owned()).spawn(move || {
+            while let Some(out) = shared.upgrade() {
+                // What cannot be written shows with the next record.
+                let _ = lock(&out).flush();
+                drop(out);
+                thread::sleep(FLUSH_EVERY);
+            }
+        });
+        let counted = analysis == Analysis::TextStats;
+        Self { out, format, totals: TextCounts::default(), counted, at_once, headed: false, bar }
     }
 
     /// Writes one record. In text, failures go to standard error, and skips are in the summary alone.
@@ -169,26 +181,27 @@ impl Output {
                 Finding::Bytes | Finding::Contents(_) => TextCounts { bytes, ..TextCounts::default() },
             };
         }
+        let out = Arc::clone(&self.out);
+        let out = &mut *lock(&out);
         match self.format {
-            Format::Json => self.json(&match &outcome {
-                Err(error) if error.is_skip() => {
-                    Line::Skipped { path: JsonPath::new(&path), reason: error.kind().as_str() }
-                }
-                outcome => {
-                    let outcome = match outcome {
-                        Ok(finding) => read(finding, bytes, worker.to_string()),
-                        Err(error) => Outcome::Failed { error: json_error(error) },
-                    };
-                    Line::File { path: JsonPath::new(&path), outcome }
-                }
-            })?,
-            Format::Text => self.text(&path, &outcome, bytes)?,
+            Format::Json => json(
+                out,
+                &match &outcome {
+                    Err(error) if error.is_skip() => {
+                        Line::Skipped { path: JsonPath::new(&path), reason: error.kind().as_str() }
+                    }
+                    outcome => {
+                        let outcome = match outcome {
+                            Ok(finding) => read(finding, bytes, worker.to_string()),
+                            Err(error) => Outcome::Failed { error: json_error(error) },
+                        };
+                        Line::File { path: JsonPath::new(&path), outcome }
+                    }
+                },
+            )?,
+            Format::Text => self.text(out, &path, &outcome, bytes)?,
         }
-        if self.at_once || self.flushed.elapsed() > FLUSH_EVERY {
-            self.out.flush()?;
-            self.flushed = Instant::now();
-        }
-        Ok(())
+        if self.at_once { out.flush() } else { Ok(()) }
     }
 
     /// Writes the summary: the last line.
@@ -201,51 +214,47 @@ impl Output {
         let counts = self.counted.then(|| JsonCounts::from(self.totals));
         let elapsed_s = summary.elapsed.as_secs_f64();
         let (files, failed, skipped, bytes) = (summary.files(), summary.failed(), summary.skipped(), self.totals.bytes);
+        let out = &mut *lock(&self.out);
         match self.format {
             Format::Json => {
-                self.json(&Line::Summary { strategy, files, failed, skipped, bytes, counts, elapsed_s, stopped })?;
+                json(out, &Line::Summary { strategy, files, failed, skipped, bytes, counts, elapsed_s, stopped })?;
             }
             Format::Text => {
-                if files > 0 {
-                    writeln!(self.out)?;
+                if self.headed {
+                    writeln!(out)?;
                 }
                 let noun = if files == 1 { "file" } else { "files" };
-                write!(self.out, "{} {noun}: ", HumanCount(files))?;
+                write!(out, "{} {noun}: ", HumanCount(files))?;
                 if let Some(JsonCounts { words, chars, lines, invalid_bytes }) = counts {
                     let [words, chars, lines] = [words, chars, lines].map(HumanCount);
-                    write!(self.out, "{words} words, {chars} chars, {lines} lines, ")?;
+                    write!(out, "{words} words, {chars} chars, {lines} lines, ")?;
                     if invalid_bytes > 0 {
-                        write!(self.out, "{} invalid bytes, ", HumanCount(invalid_bytes))?;
+                        write!(out, "{} invalid bytes, ", HumanCount(invalid_bytes))?;
                     }
                 }
-                writeln!(self.out, "{} bytes in {elapsed_s:.3} s ({strategy})", HumanCount(bytes))?;
+                writeln!(out, "{} bytes in {elapsed_s:.3} s ({strategy})", HumanCount(bytes))?;
                 for (number, what, is_skip) in [(failed, "failed", false), (skipped, "skipped", true)] {
                     if number > 0 {
                         let kinds = kinds(&summary.errors, is_skip);
-                        writeln!(self.out, "{} {what}: {kinds}", HumanCount(number))?;
+                        writeln!(out, "{} {what}: {kinds}", HumanCount(number))?;
                     }
                 }
                 if let Some(by) = stopped {
-                    writeln!(self.out, "stopped before the end ({by}): these are not all files")?;
+                    writeln!(out, "stopped before the end ({by}): these are not all files")?;
                 }
             }
         }
-        self.out.flush()
+        out.flush()
     }
 
-    fn json(&mut self, line: &Line<'_>) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, line)?;
-        self.out.write_all(b"\n")
-    }
-
-    fn text(&mut self, path: &Path, outcome: &Result<Finding, ReadError>, bytes: u64) -> io::Result<()> {
+    fn text(&mut self, out: &mut Out, path: &Path, outcome: &Result<Finding, ReadError>, bytes: u64) -> io::Result<()> {
         let shown = Escaped(path.as_os_str());
-        let out = &mut self.out;
+        let headed = self.headed;
+        self.headed |= outcome.is_ok();
         match outcome {
             Ok(Finding::Counts(TextCounts { words, chars, lines, .. })) => {
-                if !self.headed {
+                if !headed {
                     writeln!(out, "{:>10} {:>12} {:>10} {:>12}  path", "words", "chars", "lines", "bytes")?;
-                    self.headed = true;
                 }
                 writeln!(out, "{words:>10} {chars:>12} {lines:>10} {bytes:>12}  {shown}")
             }
@@ -255,13 +264,23 @@ impl Output {
                 out.write_all(contents)?;
                 if contents.last().is_some_and(|last| *last != b'\n') { writeln!(out) } else { Ok(()) }
             }
-            Err(error) if error.is_skip() => Ok(()),
+            // Both are in the summary; after a signal there can be hundreds of cancelled ones.
+            Err(error) if error.is_skip() || error.kind() == ErrorKind::Cancelled => Ok(()),
             Err(error) => {
-                crate::complain(&error.to_string());
+                self.bar.suspend(|| crate::complain(&error.to_string()));
                 Ok(())
             }
         }
     }
+}
+
+fn json(out: &mut Out, line: &Line<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+fn lock(out: &Mutex<Out>) -> MutexGuard<'_, Out> {
+    out.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn read(finding: &Finding, bytes: u64, worker: String) -> Outcome<'_> {

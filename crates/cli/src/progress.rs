@@ -12,30 +12,38 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// A bar that follows a run until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Bar(Option<(Sender<()>, JoinHandle<()>)>);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    drawing: Option<(Sender<()>, JoinHandle<()>)>,
+}
 
 impl Bar {
     /// Shows a bar, unless nobody would see it or it would run into the results.
     pub(crate) fn follow(progress: &Progress, wanted: bool) -> Self {
-        let seen = wanted && stderr().is_terminal() && !stdout().is_terminal();
-        let progress = progress.clone();
-        let drawing = seen.then(|| {
-            let (end, ended) = mpsc::channel();
-            let draw = move || {
-                let bar = ProgressBar::new_spinner();
-                if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
-                    bar.set_style(style);
-                }
-                while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                    bar.set_message(message(&progress));
-                    bar.tick();
-                }
-                bar.finish_and_clear();
-            };
-            // Without a thread for it there is no bar, and everything else as it would be.
-            thread::Builder::new().name("polyread-progress".to_owned()).spawn(draw).ok().map(|thread| (end, thread))
-        });
-        Self(drawing.flatten())
+        if !wanted || !stderr().is_terminal() || stdout().is_terminal() {
+            return Self { bar: ProgressBar::hidden(), drawing: None };
+        }
+        let bar = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
+            bar.set_style(style);
+        }
+        let (end, ended) = mpsc::channel();
+        let (drawn, progress) = (bar.clone(), progress.clone());
+        let draw = move || {
+            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                drawn.set_message(message(&progress));
+                drawn.inc(1);
+            }
+            drawn.finish_and_clear();
+        };
+        // Without a thread for it there is no bar, and everything else as it would be.
+        let thread = thread::Builder::new().name("polyread-progress".to_owned()).spawn(draw);
+        Self { bar, drawing: thread.ok().map(|thread| (end, thread)) }
+    }
+
+    /// The bar itself, to step aside for other lines.
+    pub(crate) fn handle(&self) -> ProgressBar {
+        self.bar.clone()
     }
 }
 
@@ -50,7 +58,7 @@ fn message(progress: &Progress) -> String {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some((end, thread)) = self.0.take() {
+        if let Some((end, thread)) = self.drawing.take() {
             drop(end);
             // It draws, nothing else; should it have panicked, the results are none the worse.
             let _ = thread.join();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::anyhow;
 use polyread_core::{ByteCount, CancelToken, Contents, FileResult, Files, Job, Progress, Stopped, TextStats};
@@ -71,21 +72,24 @@ where
 {
     let (cancel, progress) = (CancelToken::new(), Progress::new());
     let stop = Stop::on_signals(cancel.clone()).map_err(|error| anyhow!("cannot listen to signals: {error}"))?;
+    let started = Instant::now();
     let walk = args.discovery(&cancel).walk()?;
     let files: Files = if args.sorted { Box::new(walk.sorted()) } else { Box::new(walk) };
     let job = Job::new(files, analysis).limits(args.limits()).cancel_token(cancel).progress(progress.clone());
 
     let reader = args.strategy.reader::<A>();
-    let mut output = Output::new(args.format, args.analysis);
     let mut order = Order::new(args.sorted);
     let bar = Bar::follow(&progress, !args.no_progress);
+    let mut output = Output::new(args.format, args.analysis, bar.handle());
     let mut written = Ok(());
     let summary = reader.read(job, &mut |record| {
         written = order.pass(record, |record| output.record(record));
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     drop(bar);
-    let summary = summary?;
+    // With the time that a sorted list took to be found.
+    let mut summary = summary?;
+    summary.elapsed = started.elapsed();
 
     let signal = stop.signal();
     let stopped = match summary.stopped {

@@ -155,7 +155,7 @@ fn other_analyses_write_what_they_have() {
     let contents = json("contents");
     assert_eq!(contents[0]["contents_base64"], "//4=");
     assert_eq!(contents[1]["contents"], "größe\n");
-    let text = run(&["--analysis", "contents", "--ext", "", "--sorted"], &tree.path().join("text"));
+    let text = run(&["--analysis", "contents", "--sorted"], &tree.path().join("text"));
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.starts_with("==> ") && text.contains("text <==\ngröße\n"), "{text}");
 }
@@ -214,6 +214,8 @@ fn exit_codes_say_what_happened_and_messages_where() {
     check(&["--include", "x["], tree.path(), 2, "bad glob 'x['");
     check(&["--exclude", "{"], tree.path(), 2, "bad glob '{'");
     check(&["--workers", "0"], tree.path(), 2, "--workers");
+    check(&["--ext", "*.md"], tree.path(), 2, "--include");
+    check(&["--timeout", "1e19", "--workers", "99999999", "--max-open", "99999999"], tree.path(), 0, "");
     check(&["--timeout", "0"], tree.path(), 2, "--timeout");
     check(&["--strategy", "magic"], tree.path(), 2, "sequential, rayon, tokio");
     check(&["--max-file-size", "0"], tree.path(), 3, "a: larger than the limit");
