@@ -16,12 +16,13 @@ mod text;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
+use polyread_core::Escaped;
 
 use crate::fixtures;
 use sample::Analysis;
@@ -33,7 +34,7 @@ const DEFAULT_PROFILES: [&str; 3] = ["small", "mixed", "large"];
 const QUICK_SCALE: f64 = 0.1;
 
 const RUNS: usize = 10;
-const QUICK_RUNS: usize = 3;
+const QUICK_RUNS: usize = stats::FEWEST_SAMPLES;
 
 /// Compare the strategies on made-up trees or on a directory of your own
 ///
@@ -44,7 +45,7 @@ const QUICK_RUNS: usize = 3;
 #[command(after_help = "\
 Examples:
   cargo xtask bench                              the default profiles: small, mixed, large
-  cargo xtask bench --quick                      a tenth of them, three samples each
+  cargo xtask bench --quick                      a tenth of them, six samples each
   cargo xtask bench ~/src --runs 5               a directory of your own
   cargo xtask bench --profile unicode --strategy rayon --strategy tokio
   cargo xtask bench --format json > bench.json   for programs")]
@@ -66,11 +67,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text-stats")]
     analysis: Analysis,
 
-    /// Samples for each strategy and tree [default: 10, with --quick 3]
+    /// Samples for each strategy and tree [default: 10, with --quick 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: Option<u16>,
 
-    /// A tenth of each profile and three samples: a first answer within seconds
+    /// A tenth of each profile and six samples: a first answer within seconds
     #[arg(long)]
     quick: bool,
 
@@ -123,8 +124,8 @@ fn corpora(args: &Args) -> Result<Vec<Corpus>> {
     let mut corpora = Vec::new();
     for path in &args.paths {
         // Before minutes are spent on the others.
-        fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-        corpora.push(Corpus { name: name_of(path), path: path.clone() });
+        fs::metadata(path).with_context(|| format!("cannot read {}", Escaped(path.as_os_str())))?;
+        corpora.push(Corpus { name: Escaped(path.as_os_str()).to_string(), path: path.clone() });
     }
     let mut options = fixtures::Options::default();
     if args.quick {
@@ -144,11 +145,4 @@ fn corpora(args: &Args) -> Result<Vec<Corpus>> {
         bail!("there is nothing to compare on");
     }
     Ok(corpora)
-}
-
-/// The last part of a path, which is what people call a directory.
-fn name_of(path: &Path) -> String {
-    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let name = absolute.file_name().unwrap_or(absolute.as_os_str());
-    polyread_core::Escaped(name).to_string()
 }

@@ -166,7 +166,7 @@ pub(crate) fn ensure(profile: &str, options: &Options) -> Result<Tree> {
     let stamp_path = options.out.join(format!("{profile}.json"));
     let recipe = Recipe { generator: GENERATOR, spec: spec.hash()?, seed: options.seed, scale: options.scale };
 
-    let left = stamp::claim(&stamp_path, &path)?;
+    let left = stamp::claim(&stamp_path, &path, &plan, &recipe)?;
     let (stamp, reused) = match left.filter(|stamp| stamp.recipe == recipe) {
         Some(stamp) => (stamp, true),
         None => (make(&plan, &path, &stamp_path, recipe, options)?, false),
@@ -191,6 +191,7 @@ fn make(plan: &Plan, path: &Path, stamp_path: &Path, recipe: Recipe, options: &O
     progress.finish_and_clear();
     stamp.files = plan.files();
     stamp.bytes = plan.bytes();
+    stamp.paths = stamp::hash(&plan.paths());
     stamp.complete = true;
     stamp.write(stamp_path)?;
     Ok(stamp)
@@ -209,8 +210,14 @@ fn progress_bar(plan: &Plan) -> ProgressBar {
 
 /// One line on stdout. A reader that went away (`| head -1`) is no reason to leave the other trees unmade.
 fn print(tree: &Tree) -> Result<()> {
-    let line =
-        format!("{:<8} {:>8} {:>12} {} {}\n", tree.name, tree.files, tree.bytes, tree.digest, tree.path.display());
+    let line = format!(
+        "{:<8} {:>8} {:>12} {} {}\n",
+        tree.name,
+        tree.files,
+        tree.bytes,
+        tree.digest,
+        polyread_core::Escaped(tree.path.as_os_str())
+    );
     let mut stdout = io::stdout().lock();
     match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -66,6 +66,40 @@ fn text_ranks_and_names_the_fastest() {
 }
 
 #[test]
+fn a_tree_that_changes_is_told_and_not_ranked() {
+    let tree = tree();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for file in 0.. {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                fs::write(tree.path().join(format!("new-{file}")), "new").unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        });
+        let output = bench(&["--runs", "3", tree.path().to_str().unwrap()]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            text.contains("The tree changed while it was measured") && text.contains("WRONG, not ranked"),
+            "{text}"
+        );
+        assert!(!text.contains("Fastest"), "{text}");
+    });
+}
+
+#[test]
+fn nothing_to_read_is_not_ranked() {
+    let empty = TempDir::new().unwrap();
+    let output = bench(&[empty.path().to_str().unwrap()]);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no file to read below"));
+}
+
+#[test]
 fn what_cannot_be_compared_says_why() {
     for (arguments, said) in [
         (&["/not/there"][..], "cannot read /not/there"),

@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, IsTerminal, Write};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use polyread_cli::Strategy;
@@ -29,6 +29,9 @@ pub(super) fn measure(corpora: &[Corpus], strategies: &[Strategy], analysis: Ana
     for corpus in corpora {
         progress.corpus(corpus);
         let reference = progress.sample(corpus, Strategy::Sequential, analysis)?.found;
+        if reference.totals.files == 0 {
+            bail!("there is no file to read below {}", Escaped(corpus.path.as_os_str()));
+        }
         for strategy in strategies {
             progress.sample(corpus, *strategy, analysis)?;
         }

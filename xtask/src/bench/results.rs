@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::host::Host;
 use super::sample::{Found, Sample, Totals};
-use super::stats::{Median, median};
+use super::stats::{FEWEST_SAMPLES, Median, median};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -33,6 +33,9 @@ pub(super) struct CorpusResult {
     pub(super) bytes: u64,
     /// In the order of the ranking, those that are not verified last.
     pub(super) cells: Vec<Cell>,
+    /// The sequential reader has contradicted itself: the tree is not what it was.
+    #[serde(skip)]
+    pub(super) changed: bool,
     /// By cache state.
     fastest: BTreeMap<&'static str, &'static str>,
 }
@@ -82,11 +85,13 @@ impl CorpusResult {
             wrong_last.then(a.median_s.partial_cmp(&b.median_s).unwrap_or(Ordering::Equal))
         });
         let first = cells.first().filter(|cell| cell.verified);
+        let changed = cells.iter().any(|cell| cell.strategy == "sequential" && !cell.verified);
         Self {
             name,
             path,
             files: reference.totals.files,
             bytes: reference.totals.bytes,
+            changed,
             fastest: first.map(|cell| (WARM, cell.strategy)).into_iter().collect(),
             cells,
         }
@@ -121,6 +126,11 @@ impl Cell {
             totals: found.totals,
             samples_s,
         }
+    }
+
+    /// Whether there are samples enough for an interval.
+    pub(super) fn has_interval(&self) -> bool {
+        self.samples_s.len() >= FEWEST_SAMPLES
     }
 
     pub(super) fn interval(&self) -> Median {

@@ -13,7 +13,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use polyread_cli::Strategy;
-use polyread_core::{ByteCount, Contents, Discovery, Job, TextCounts, TextStats};
+use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, TextCounts, TextStats};
+use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +102,12 @@ impl Sample {
             .output();
         let output = output.with_context(|| format!("cannot start a sample of {}", strategy.name()))?;
         if !output.status.success() {
-            bail!("a sample of {} on {} ended with {}", strategy.name(), corpus.path.display(), output.status);
+            bail!(
+                "a sample of {} on {} ended with {}",
+                strategy.name(),
+                Escaped(corpus.path.as_os_str()),
+                output.status
+            );
         }
         serde_json::from_slice(&output.stdout).with_context(|| format!("a sample of {} told nothing", strategy.name()))
     }
@@ -109,6 +115,8 @@ impl Sample {
 
 /// The process of a sample: prints one line of JSON.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    // A comparison that is killed must not leave a sample behind that reads on.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let sample = match args.analysis {
         Analysis::TextStats => sample(args, TextStats::default(), |counts, _| counts),
         Analysis::Bytes => sample(args, ByteCount::default(), only_bytes),

@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::{BinaryBytes, DecimalBytes, HumanCount};
 
-use super::results::{CorpusResult, Results};
+use super::results::{Cell, CorpusResult, Results};
 
 const HEADS: [&str; 9] =
     ["", "strategy", "median", "95% interval", "speed-up", "vs sequential", "files/s", "bytes/s", "peak memory"];
@@ -39,7 +39,7 @@ fn render_corpus(corpus: &CorpusResult, analysis: &str) -> String {
             format!("{}.", place + 1),
             cell.strategy.to_owned(),
             duration(cell.median_s),
-            format!("{} to {}", duration(cell.ci_low_s), duration(cell.ci_high_s)),
+            interval(cell),
             format!("{:.2}x", slowest / cell.median_s),
             sequential.map_or_else(|| "-".to_owned(), |sequential| format!("{:.2}x", sequential / cell.median_s)),
             format!("{}", HumanCount(rounded(cell.files_per_s))),
@@ -52,17 +52,28 @@ fn render_corpus(corpus: &CorpusResult, analysis: &str) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    for line in table.lines() {
+    for line in table.lines().filter(|_| corpus.ranked().next().is_some()) {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text += &verdict(corpus);
+    if corpus.changed {
+        text += "The tree changed while it was measured: nothing that follows is a model's fault.\n";
+    }
     for cell in corpus.cells.iter().filter(|cell| !cell.verified) {
         let totals = cell.totals;
         let _ = writeln!(
             text,
-            "WRONG, not ranked: {} found {} files, {} words, {} chars, {} lines, {} bytes and failed on {}, \
-             unlike sequential",
-            cell.strategy, totals.files, totals.words, totals.chars, totals.lines, totals.bytes, cell.failed
+            "WRONG, not ranked: {} found {} files, {} words, {} chars, {} lines, {} bytes and failed on {}; \
+             the sequential reader had found {} files and {} bytes",
+            cell.strategy,
+            totals.files,
+            totals.words,
+            totals.chars,
+            totals.lines,
+            totals.bytes,
+            cell.failed,
+            corpus.files,
+            corpus.bytes
         );
     }
     if let Some(failed) = corpus.ranked().next().map(|cell| cell.failed).filter(|failed| *failed > 0) {
@@ -76,9 +87,19 @@ fn duration(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }
 }
 
+fn interval(cell: &Cell) -> String {
+    if !cell.has_interval() {
+        return "-".to_owned();
+    }
+    format!("{} to {}", duration(cell.ci_low_s), duration(cell.ci_high_s))
+}
+
 /// Who is fastest, and who cannot be told apart from it.
 fn verdict(corpus: &CorpusResult) -> String {
     let Some(fastest) = corpus.ranked().next() else { return String::new() };
+    if !fastest.has_interval() {
+        return format!("Fastest: {}, of too few samples to tell it from the others\n", fastest.strategy);
+    }
     format!("Fastest: {}{}\n", fastest.strategy, tied(&ties(corpus, fastest.strategy)))
 }
 
