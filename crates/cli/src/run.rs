@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::anyhow;
-use polyread_core::{ByteCount, CancelToken, Contents, FileResult, Files, Job, Progress, Stopped, TextStats};
+use polyread_core::{ByteCount, CancelToken, Contents, FileResult, Job, Progress, Stopped, TextStats};
 
 use crate::args::{Analysis, Args};
 use crate::output::{Finding, Output};
@@ -74,8 +74,8 @@ where
     let stop = Stop::on_signals(cancel.clone()).map_err(|error| anyhow!("cannot listen to signals: {error}"))?;
     let started = Instant::now();
     let walk = args.discovery(&cancel).walk()?;
-    let files: Files = if args.sorted { Box::new(walk.sorted()) } else { Box::new(walk) };
-    let job = Job::new(files, analysis).limits(args.limits()).cancel_token(cancel).progress(progress.clone());
+    let job = if args.sorted { Job::new(walk.sorted(), analysis) } else { Job::new(walk, analysis) };
+    let job = job.limits(args.limits()).cancel_token(cancel).progress(progress.clone());
 
     let reader = args.strategy.reader::<A>();
     let mut order = Order::new(args.sorted);

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use polyread_core::{
@@ -145,6 +146,8 @@ pub fn every_entry_ends_in_exactly_one_record(subject: &Subject) {
     let progress = Progress::new();
     let job = Job::new(walk, TextStats::default()).progress(progress.clone());
     let (records, summary) = collect(&*subject.text_stats, job);
+    assert!(records.iter().all(|record| record.attempts == 1 && record.elapsed <= summary.elapsed));
+    assert!(!summary.elapsed.is_zero());
     let mut indices: Vec<_> = records.iter().map(|record| record.index).collect();
     indices.sort_unstable();
     assert_eq!(indices, (0..files as u64).collect::<Vec<_>>());
@@ -166,8 +169,9 @@ pub fn no_files_at_all(subject: &Subject) {
 /// After `Break` the sink is not called again, and the summary does not look whole.
 pub fn a_break_from_the_sink_stops_the_run(subject: &Subject) {
     let tree = tree::many(2_000);
-    let mut calls = 0;
-    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
+    let (mut calls, progress) = (0, Progress::new());
+    let walk = Discovery::new(tree.path()).walk().unwrap();
+    let job = Job::new(walk, TextStats::default()).progress(progress.clone());
     let summary = subject.text_stats.read(job, &mut |_| {
         calls += 1;
         if calls == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -175,6 +179,7 @@ pub fn a_break_from_the_sink_stops_the_run(subject: &Subject) {
     let summary = summary.unwrap();
     assert_eq!((calls, summary.read, summary.stopped), (10, 10, Some(Stopped::Sink)));
     assert!(summary.files() < 2_000, "the whole tree was taken up although the sink had left");
+    assert_eq!(summary.files(), progress.snapshot().discovered, "what nobody saw is not accounted for");
 }
 
 /// A raised token ends the run; each entry that was taken up has its record all the same.
@@ -231,8 +236,11 @@ pub fn a_panicking_analysis_costs_its_file_alone(subject: &Subject) {
     for name in ["000/00007.txt", "001/00150.txt"] {
         fs::write(tree.path().join(name), "panic over this file\n").unwrap();
     }
-    let (records, summary) = collect(&*subject.scripted, Job::new(all(tree.path()), Scripted::default()));
+    let progress = Progress::new();
+    let job = Job::new(all(tree.path()), Scripted::default()).progress(progress.clone());
+    let (records, summary) = collect(&*subject.scripted, job);
     assert_eq!((records.len(), summary.read, summary.failed()), (300, 298, 2));
+    assert_eq!((progress.snapshot().read, progress.snapshot().failed), (298, 2));
     let error = of_name(&records, "00007.txt").outcome.as_ref().unwrap_err();
     assert_eq!((error.kind(), error.bytes_read()), (ErrorKind::Panicked, 21));
     assert!(error.message().ends_with("over this file"), "{error}");
@@ -277,7 +285,10 @@ pub fn files_that_change_before_they_are_opened_are_told_apart(subject: &Subject
     fs::rename(root.join("parent"), root.join("elsewhere")).unwrap();
     std::os::unix::fs::symlink(outside.path(), root.join("parent")).unwrap();
 
-    let (records, summary) = collect(&*subject.contents, Job::new(files, Contents::default()));
+    let progress = Progress::new();
+    let job = Job::new(files, Contents::default()).progress(progress.clone());
+    let (records, summary) = collect(&*subject.contents, job);
+    assert_eq!((progress.snapshot().failed, progress.snapshot().skipped), (2, 4));
     let kind_of = |name: &str| kind(of_name(&records, name));
     assert_eq!(kind_of("gone"), Some(ErrorKind::Vanished));
     assert_eq!(kind_of("fifo"), Some(ErrorKind::NotRegular));
@@ -353,6 +364,59 @@ pub fn bytes_in_flight_hold_with_a_slow_sink(subject: &Subject) {
     assert!((69_000..=budget).contains(&held.most()), "{} bytes were alive at once", held.most());
 }
 
+/// Time spent waiting for a slow consumer is not the file's: with room for one, no file is late.
+pub fn waiting_for_room_does_not_count_against_the_time_limit(subject: &Subject) {
+    let tree = tempfile::tempdir().unwrap();
+    for index in 0..5 {
+        fs::write(tree.path().join(index.to_string()), vec![b'x'; 1000]).unwrap();
+    }
+    let limits = Limits::default().workers(2).bytes_in_flight(1000).timeout(Duration::from_millis(100));
+    let job = Job::new(all(tree.path()), Held::default()).limits(limits);
+    let summary = subject.held.read(job, &mut |_| {
+        std::thread::sleep(Duration::from_millis(600));
+        ControlFlow::Continue(())
+    });
+    let summary = summary.unwrap();
+    assert_eq!((summary.read, summary.failed()), (5, 0), "{:?}", summary.errors);
+}
+
+/// An iterator that goes on only when the record before has come: nobody may hold entries back to make them many.
+pub fn entries_do_not_wait_for_others(subject: &Subject) {
+    let tree = tree::many(1);
+    let path = tree.path().join("000/00000.txt");
+    let (come, comes) = mpsc::channel();
+    let mut first = true;
+    let files = std::iter::from_fn(move || {
+        // The watchdog ends a wait that is in vain.
+        if !std::mem::take(&mut first) {
+            comes.recv().ok()?;
+        }
+        Some(Ok(FileEntry::new(&path)))
+    });
+    let mut read = 0;
+    let summary = subject.text_stats.read(Job::new(files.take(20), TextStats::default()), &mut |_| {
+        read += 1;
+        // The iterator is gone when it has given the last.
+        let _ = come.send(());
+        ControlFlow::Continue(())
+    });
+    assert_eq!((read, summary.unwrap().read), (20, 20));
+}
+
+/// Limits that no clock and no machine can hold are none.
+pub fn limits_beyond_all_bounds_are_none(subject: &Subject) {
+    let tree = tree::many(200);
+    let limits = Limits::default()
+        .timeout(Duration::MAX)
+        .workers(usize::MAX)
+        .max_open_files(3)
+        .max_file_size(u64::MAX)
+        .bytes_in_flight(u64::MAX);
+    let (records, summary) =
+        collect(&*subject.contents, Job::new(all(tree.path()), Contents::default()).limits(limits));
+    assert_eq!((records.len(), summary.read, summary.stopped), (200, 200, None));
+}
+
 /// While the sink thinks about its first record, the workers do not run through an endless list.
 pub fn a_slow_sink_holds_the_workers_back(subject: &Subject) {
     let tree = tree::many(1);
@@ -383,7 +447,7 @@ pub fn a_panic_of_the_files_iterator_passes_through(subject: &Subject) {
     }));
     let panic = panic.expect_err("the panic was swallowed");
     assert_eq!(panic.downcast_ref(), Some(&"the list is torn"));
-    assert!(read <= 5);
+    assert_eq!(read, 5, "what came before the panic is lost");
 }
 
 /// Files that are open at the same time, as the process itself sees them.
@@ -455,8 +519,13 @@ pub fn finished_runs_leak_nothing(subject: &Subject) {
 pub fn dropping_half_way_leaks_nothing(mut half_way: impl FnMut(Job<TextStats>)) {
     let tree = tree::many(1_000);
     let before = resources();
-    for _ in 0..300 {
-        half_way(Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default()));
+    for round in 0..300 {
+        // In turns a walk, and a list without an end, which would go on for ever if it were not told to stop.
+        half_way(if round % 2 == 0 {
+            Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default())
+        } else {
+            Job::of_paths(std::iter::repeat(tree.path().join("000/00000.txt")), TextStats::default())
+        });
     }
     assert_nothing_leaked(before);
 }

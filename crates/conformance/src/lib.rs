@@ -73,6 +73,9 @@ macro_rules! suite {
             the_largest_file_size_holds
             the_time_limit_holds
             bytes_in_flight_hold_with_a_slow_sink
+            waiting_for_room_does_not_count_against_the_time_limit
+            entries_do_not_wait_for_others
+            limits_beyond_all_bounds_are_none
             a_slow_sink_holds_the_workers_back
             a_panic_of_the_files_iterator_passes_through
         }

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use crate::budget::Budget;
 use crate::scan::Shared;
@@ -84,9 +83,9 @@ pub struct Job<A> {
 impl<A: Analysis> Job<A> {
     /// A job over discovered files. The iterator may block: no reader waits for it on a thread that has other work.
     ///
-    /// A [`Walk`] is taken as what it is: entries travel in batches of what it has found, and the end of the run ends it.
-    /// From any other iterator entries are taken ahead of their turn while it is fast, so that one that waits for a
-    /// record of the same run before it goes on should be given to the [sequential](crate::SequentialReader) reader.
+    /// How many entries travel together depends on what the iterator is. A [`Walk`] gives what it has found, and the end
+    /// of the run ends it. One that knows how many items are left, as a list does, is taken to have them. Of any other
+    /// entries are taken one by one: it may wait for a record of the same run before it goes on.
     pub fn new<I>(files: I, analysis: A) -> Self
     where
         I: IntoIterator<Item = Result<FileEntry, ReadError>>,
@@ -94,14 +93,12 @@ impl<A: Analysis> Job<A> {
     {
         let mut files = Some(files.into_iter());
         let walk = (&mut files as &mut dyn Any).downcast_mut::<Option<Walk>>().and_then(Option::take);
-        let other = || -> Files { Box::new(files.into_iter().flatten().fuse()) };
-        Self {
-            files: walk.map_or_else(|| Source::Other(other()), Source::Walk),
-            analysis,
-            limits: Limits::default(),
-            cancel: CancelToken::new(),
-            progress: Progress::new(),
-        }
+        let files = match (walk, files) {
+            (Some(walk), _) => Source::Walk(walk),
+            (None, Some(files)) => Source::Other(Box::new(files.fuse())),
+            (None, None) => Source::Other(Box::new(std::iter::empty())),
+        };
+        Self { files, analysis, limits: Limits::default(), cancel: CancelToken::new(), progress: Progress::new() }
     }
 
     /// A job over files that are named, not discovered. Links are followed; a file that does not exist is a failure of
@@ -155,7 +152,6 @@ impl<A: Analysis> Job<A> {
             entries: Entries {
                 files: self.files,
                 next_index: 0,
-                batch: 1,
                 panic: None,
                 cancel: cancel.clone(),
                 progress: self.progress.clone(),
@@ -227,8 +223,6 @@ impl Taken {
 pub struct Entries {
     files: Source,
     next_index: u64,
-    /// How many are taken at once from an iterator of which nothing is known but how fast it was.
-    batch: usize,
     /// A panic of the iterator, kept until what came before it has been handed over.
     panic: Option<Box<dyn Any + Send>>,
     cancel: CancelToken,
@@ -236,14 +230,10 @@ pub struct Entries {
     taken: Arc<Taken>,
 }
 
-/// The longest that gathering a batch may take before the next ones become small again.
-const BATCH_PATIENCE: Duration = Duration::from_millis(1);
-
 impl Entries {
     /// The next entries, at least one and at most `most`; empty at the end.
     ///
-    /// A walk gives what it has found, without waiting for more. Any other iterator is asked for one entry, then for
-    /// twice as many each time, as long as they come at once: nobody idles while entries wait to become many.
+    /// No entry ever waits for others to make a batch of them; see [`Job::new`].
     ///
     /// # Panics
     ///
@@ -256,10 +246,10 @@ impl Entries {
             _ if self.cancel.is_cancelled() => Vec::new(),
             Source::Walk(walk) => walk.next_batch(most),
             Source::Other(files) => {
-                let (started, wanted) = (Instant::now(), self.batch.min(most.max(1)));
+                let (least, most_left) = files.size_hint();
+                let wanted = if Some(least) == most_left { most.max(1) } else { 1 };
                 let mut found = Vec::new();
                 let gathered = catch_unwind(AssertUnwindSafe(|| found.extend(files.by_ref().take(wanted))));
-                self.batch = if started.elapsed() < BATCH_PATIENCE { 2 * wanted } else { 1 };
                 match gathered {
                     Err(panic) if found.is_empty() => resume_unwind(panic),
                     gathered => self.panic = gathered.err(),

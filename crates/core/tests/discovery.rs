@@ -186,3 +186,54 @@ fn links_that_stay_below_their_root_are_followed_when_confined() {
     assert_eq!(kinds["inward"], Ok(b"a".to_vec()));
     assert_eq!(kinds["outward"], Err(ErrorKind::EscapesRoot));
 }
+
+/// A panic of the analysis' own clone is one file's failure too.
+#[test]
+fn an_analysis_that_cannot_be_cloned_fails_its_files() {
+    use polyread_core::{Analysis, FileReader, Job, SequentialReader};
+    struct Uncloneable;
+    impl Clone for Uncloneable {
+        fn clone(&self) -> Self {
+            panic!("one of a kind")
+        }
+    }
+    impl Analysis for Uncloneable {
+        type Output = ();
+        fn update(&mut self, _: &[u8]) {}
+        fn finish(self) {}
+    }
+    let tree = tree(&["a", "b"]);
+    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), Uncloneable);
+    let summary = SequentialReader::new().read(job, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert_eq!((summary.errors[&ErrorKind::Panicked], summary.stopped), (2, None));
+}
+
+#[test]
+fn many_roots_are_read_whatever_the_number_of_descriptors() {
+    use polyread_core::{ByteCount, FileReader, Job, SequentialReader};
+    let tree = TempDir::new().unwrap();
+    let roots: Vec<_> = (0..60).map(|index| tree.path().join(index.to_string())).collect();
+    for root in &roots {
+        fs::create_dir(root).unwrap();
+        fs::write(root.join("file"), "x").unwrap();
+    }
+    let open = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let before = open();
+    let files = Discovery::of_roots(&roots).walk().unwrap().sorted();
+    // Other tests of this process open a few at the same time.
+    assert!(open() < before + 40, "{} descriptors for 60 roots", open() - before);
+    let job = Job::new(files, ByteCount::default());
+    let summary = SequentialReader::new().read(job, &mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+    assert_eq!((summary.read, summary.bytes), (60, 60));
+}
+
+#[test]
+fn a_confined_walk_does_not_list_what_a_link_leads_out_to() {
+    let tree = tree(&["root/a", "root/in/b", "outside/c", "outside/d"]);
+    let root = tree.path().join("root");
+    symlink("../outside", root.join("out")).unwrap();
+    symlink("in", root.join("inward")).unwrap();
+    let found = found(&root, Discovery::new(&root).follow_links(true).confined(true).walk().unwrap());
+    assert_eq!(found["out"], Err(ErrorKind::EscapesRoot));
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["a", "in/b", "inward/b", "out"]);
+}

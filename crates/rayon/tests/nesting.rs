@@ -3,7 +3,8 @@
 use polyread_rayon::RayonReader;
 use polyread_rayon::core::{Analysis, Discovery, Job, Limits, TextStats};
 
-/// Uses the pool that it runs in, so that a thread in the middle of a file may steal another file.
+/// Uses the pool that it runs in, so that a thread in the middle of a file may steal another file; and holds room, which
+/// the stolen one may have to wait for.
 #[derive(Clone, Default)]
 struct UsesRayon(u64);
 
@@ -19,6 +20,9 @@ impl Analysis for UsesRayon {
     }
     fn finish(self) -> u64 {
         self.0
+    }
+    fn retains(&self, size: u64) -> u64 {
+        size
     }
 }
 
@@ -42,7 +46,7 @@ fn an_analysis_that_uses_rayon_does_not_wait_for_itself() {
     polyread_conformance::run(|| {
         let tree = polyread_conformance::tree::many(2_000);
         let files = Discovery::new(tree.path()).walk().unwrap();
-        let job = Job::new(files, UsesRayon::default()).limits(Limits::default().workers(3));
+        let job = Job::new(files, UsesRayon::default()).limits(Limits::default().workers(3).bytes_in_flight(50));
         let records = RayonReader::new().records(job).unwrap();
         assert_eq!(records.filter(|record| *record.outcome.as_ref().unwrap() > 0).count(), 2_000);
     });

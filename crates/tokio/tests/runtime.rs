@@ -115,3 +115,60 @@ fn a_file_that_hangs_is_abandoned_and_the_others_go_on() {
     assert_eq!(hung, [(ErrorKind::Timeout, 4); 4]);
     assert_eq!(summary.unwrap().read, 96);
 }
+
+#[test]
+fn a_time_limit_without_a_timer_is_a_typed_error() {
+    let job = count(&["/proc/version"]).limits(Limits::default().timeout(Duration::from_secs(1)));
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(async { TokioReader::new().stream(job) }).unwrap_err();
+    assert!(matches!(error, ReaderError::Start { .. }) && error.to_string().contains("enable_time"), "{error}");
+}
+
+#[test]
+fn one_thread_in_the_blocking_pool_is_enough() {
+    polyread_conformance::run(|| {
+        let tree = polyread_conformance::tree::many(500);
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        for limits in [Limits::default(), Limits::default().timeout(Duration::from_secs(100))] {
+            let files = Discovery::new(tree.path()).walk().unwrap();
+            let job = Job::new(files, TextStats::default()).limits(limits);
+            let read = runtime.block_on(async { TokioReader::new().stream(job).unwrap().count().await });
+            assert_eq!(read, 500);
+        }
+    });
+}
+
+#[test]
+fn a_runtime_that_is_shut_down_over_a_run_neither_hangs_nor_makes_it_look_whole() {
+    polyread_conformance::run(|| {
+        let tree = polyread_conformance::tree::many(1_000);
+        for in_flight in [u64::MAX, 100] {
+            let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+            let files = Discovery::new(tree.path()).walk().unwrap();
+            let job = Job::new(files, polyread_tokio::core::Contents::default());
+            // With little room a hop waits for it while the runtime goes away.
+            let job = job.limits(Limits::default().bytes_in_flight(in_flight));
+            let mut records = runtime.block_on(async {
+                let mut records = TokioReader::new().stream(job).unwrap();
+                records.next().await.unwrap();
+                records
+            });
+            drop(runtime);
+            let waker = std::task::Waker::noop();
+            let mut context = std::task::Context::from_waker(waker);
+            while let std::task::Poll::Ready(Some(_)) = records.poll_next_unpin(&mut context) {}
+            assert!(records.summary().stopped.is_some());
+        }
+    });
+}
+
+#[test]
+fn the_sink_is_called_outside_of_the_runtime() {
+    let mut nested = 0;
+    let read = TokioReader::new().read(count(&["/proc/version"]), &mut |_| {
+        let inner = TokioReader::new().read(count(&["/proc/version"]), &mut |_| ControlFlow::Continue(()));
+        nested += inner.unwrap().read;
+        ControlFlow::Continue(())
+    });
+    assert_eq!((read.unwrap().read, nested), (1, 1));
+}
