@@ -18,7 +18,9 @@ pub(super) fn render(results: &Results) -> String {
         text += &render_corpus(corpus, results.analysis());
     }
     // Writing to a string cannot fail, here and below.
-    if let (Some(strategy), [_, _, ..]) = (results.recommendation, &results.corpora[..]) {
+    if let (Some(strategy), [_, _, ..]) = (results.recommendation, &results.corpora[..])
+        && results.corpora.iter().flat_map(CorpusResult::ranked).all(Cell::has_interval)
+    {
         let _ = writeln!(text, "\nOver all of them: {strategy}{}", tied(&ties_everywhere(results, strategy)));
     }
     text += "\nSpeed-up is against the slowest. Intervals that overlap are a tie.\n";
