@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::CancelToken;
 
-/// How long dropping waits for the producer. What hangs in the kernel longer than this ends by itself, later.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the end of a run waits for its threads. What hangs in the kernel longer than this ends by itself, later.
+pub const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Items that a thread of their own produces in batches, ahead of the consumer by no more than a bounded number.
 ///
@@ -41,7 +41,7 @@ impl<T> Outlet<T> {
     }
 }
 
-impl<T: Send + 'static> Background<T> {
+impl<T> Background<T> {
     /// Starts `produce` on a thread of this name. All of what it started itself must end before it drops the last clone
     /// of its outlet: the consumer takes that for the end of everything.
     pub(crate) fn spawn(
@@ -49,7 +49,10 @@ impl<T: Send + 'static> Background<T> {
         batches_ahead: usize,
         cancel: CancelToken,
         produce: impl FnOnce(Outlet<T>) + Send + 'static,
-    ) -> io::Result<Self> {
+    ) -> io::Result<Self>
+    where
+        T: Send + 'static,
+    {
         let (sender, batches) = bounded(batches_ahead);
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || produce(Outlet(sender)))?;
         Ok(Self { ready: Vec::new().into_iter(), batches, cancel, thread: Some(thread) })
@@ -109,18 +112,23 @@ impl<T> Iterator for Background<T> {
 
 impl<T> Drop for Background<T> {
     fn drop(&mut self) {
-        self.cancel.cancel();
-        let Some(thread) = self.thread.take() else { return };
         // Whoever waits to send is let through, and its next look at the token ends it.
-        let deadline = Instant::now() + FAREWELL;
-        while self.batches.recv_deadline(deadline).is_ok() {}
-        // Only if all senders are gone is the thread about to end: never wait for one that hangs.
-        while !thread.is_finished() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_micros(50));
-        }
-        if thread.is_finished() {
+        self.wind_up(drop);
+        if let Some(thread) = self.thread.take() {
             // Its panic, if any, would have been the consumer's to see; the consumer has left.
-            drop(thread.join());
+            let _ = join_in_time(thread);
         }
     }
+}
+
+/// Joins a thread that is about to end, or that hangs: then, after [`FAREWELL`], it is left to end by itself.
+///
+/// For those who write a reader.
+pub fn join_in_time(thread: JoinHandle<()>) -> Option<std::thread::Result<()>> {
+    const PAUSE: Duration = Duration::from_micros(50);
+    let deadline = Instant::now() + FAREWELL;
+    while !thread.is_finished() && Instant::now() < deadline {
+        std::thread::sleep(PAUSE);
+    }
+    thread.is_finished().then(|| thread.join())
 }

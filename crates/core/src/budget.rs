@@ -1,6 +1,6 @@
 //! Room for contents: the bytes that results may hold between a worker and the consumer.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::CancelToken;
@@ -32,7 +32,7 @@ impl Budget {
 
     /// Takes `bytes` if they are free at once.
     pub(crate) fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         (bytes <= self.capacity.saturating_sub(*used)).then(|| {
             *used += bytes;
             let mut reservation = self.none();
@@ -53,7 +53,7 @@ impl Budget {
             if cancel.is_cancelled() {
                 return None;
             }
-            let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let used = lock(&self.used);
             if bytes > self.capacity.saturating_sub(*used) {
                 // A time-out, not a plain wait: a raised token does not notify.
                 drop(self.freed.wait_timeout(used, CANCEL_POLL));
@@ -77,7 +77,7 @@ impl Reservation {
         if more == 0 {
             return true;
         }
-        *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) += more;
+        *lock(&self.budget.used) += more;
         self.bytes += more;
         self.bytes <= self.budget.capacity
     }
@@ -88,9 +88,14 @@ impl Drop for Reservation {
         if self.bytes == 0 {
             return;
         }
-        *self.budget.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        *lock(&self.budget.used) -= self.bytes;
         self.budget.freed.notify_all();
     }
+}
+
+/// What is behind a lock here stays whole whoever panics: it is set in one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

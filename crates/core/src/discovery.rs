@@ -54,7 +54,8 @@ impl Discovery {
         Self::of_roots([root])
     }
 
-    /// Everything below several roots, one after the other. A file below two of them is yielded twice.
+    /// Everything below several roots: those that are files first, then the directories, one after the other. A file below
+    /// two of them is yielded twice.
     pub fn of_roots(roots: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self {
             roots: roots.into_iter().map(Into::into).collect(),

@@ -53,7 +53,7 @@ mod sequential;
 mod summary;
 
 pub use analysis::{Analysis, Annotated, ByteCount, Contents, InvalidUtf8, Rejection, Text, TextCounts, TextStats};
-pub use background::Outlet;
+pub use background::{FAREWELL, Outlet, join_in_time};
 pub use cancel::CancelToken;
 pub use discovery::{Discovery, Walk};
 pub use entry::FileEntry;

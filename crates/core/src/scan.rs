@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FileType, Stat};
 
-use crate::budget::{Budget, Reservation};
+use crate::budget::{Budget, Reservation, lock};
 use crate::{
     Analysis, CancelToken, Entry, ErrorKind, FileEntry, FileResult, Operation, Progress, ReadError, Rejection, WorkerId,
 };
@@ -67,10 +67,6 @@ impl Watch {
     pub fn abandon(&self) {
         *lock(&self.room) = None;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<A: Analysis> FileScanner<A> {
@@ -146,7 +142,7 @@ impl<A: Analysis> FileScanner<A> {
             let detail = too_large(retained, "to be held at once; the bytes in flight are limited to", capacity);
             return Err(fail(ErrorKind::TooLarge, Operation::Open).with_detail(detail));
         }
-        // An analysis that only counts takes no room, and so no lock.
+        // An analysis that only counts takes no room, and so not the lock that all workers share.
         if retained > 0 {
             let waiting_since = Instant::now();
             let reservation = shared.budget.try_acquire(retained).or_else(|| {

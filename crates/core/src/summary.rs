@@ -38,7 +38,7 @@ pub struct Summary {
     pub bytes: u64,
     /// Entries without a result, by kind, skips included.
     pub errors: BTreeMap<ErrorKind, u64>,
-    /// From the start of the run to its last record, on the monotonic clock.
+    /// From the start of the run to the moment at which the summary was asked for, on the monotonic clock.
     pub elapsed: Duration,
     /// Why the run is not whole, if it is not.
     pub stopped: Option<Stopped>,
@@ -78,20 +78,18 @@ pub struct Tally {
     /// The job's token: whether somebody outside wants the run to stop.
     cancel: CancelToken,
     taken: Arc<Taken>,
-    records: u64,
     held: Option<Reservation>,
 }
 
 impl Tally {
     pub(crate) fn new(progress: Progress, cancel: CancelToken, taken: Arc<Taken>) -> Self {
         let (summary, started) = (Summary::default(), Instant::now());
-        Self { summary, started, progress, cancel, taken, records: 0, held: None }
+        Self { summary, started, progress, cancel, taken, held: None }
     }
 
     /// Counts a record that is about to be handed over.
     pub fn admit<T>(&mut self, mut result: FileResult<T>) -> FileResult<T> {
         self.held = result.reservation.take();
-        self.records += 1;
         self.summary.bytes += result.bytes;
         match &result.outcome {
             Ok(_) => self.summary.read += 1,
@@ -120,7 +118,10 @@ impl Tally {
         let stopped = match (self.cancel.is_cancelled(), ended) {
             (true, _) => Some(Stopped::Cancelled),
             (false, false) => Some(Stopped::Sink),
-            (false, true) => (!self.taken.are_all(self.records)).then_some(Stopped::Cancelled),
+            (false, true) => {
+                let records = self.summary.files() + self.summary.skipped();
+                (!self.taken.are_all(records)).then_some(Stopped::Cancelled)
+            }
         };
         Summary { elapsed: self.started.elapsed(), stopped, ..self.summary.clone() }
     }

@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use polyread_core::{
-    Analysis, CancelToken, Context, Entry, ErrorKind, FileEntry, FileReader, FileResult, FileScanner, Job, Operation,
-    ReadError, ReaderError, Run, Sink, Summary, WorkerId,
+    Analysis, CancelToken, Context, Entry, ErrorKind, FAREWELL, FileEntry, FileReader, FileResult, FileScanner, Job,
+    Operation, ReadError, ReaderError, Run, Sink, Summary, WorkerId,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::error::TrySendError;
@@ -46,9 +46,6 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// Between two attempts to hand records over from a hop that waits for room: rare, and not worth a wake-up of its own.
 const FLUSH_PAUSE: Duration = Duration::from_millis(1);
-
-/// How long the blocking call waits for its runtime's threads at the end. One that hangs in the kernel is left behind.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Reads files in tokio tasks that are bounded by a semaphore.
 ///

@@ -5,15 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use polyread_core::{CancelToken, FileResult, Sink, Summary, Tally};
+use polyread_core::{CancelToken, FAREWELL, FileResult, Sink, Summary, Tally, join_in_time};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
-
-/// How long a run that was stopped by its sink waits for what its workers still deliver.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The records of a run, as they are finished; see [`TokioReader::stream`](crate::TokioReader::stream).
 ///
@@ -96,7 +92,8 @@ impl<T> Stream for RecordStream<T> {
                 None if self.ended => return Poll::Ready(None),
                 None => {
                     self.ended = true;
-                    // The iterator of files is the caller's own code, and its panic the caller's to see.
+                    // The iterator of files is the caller's own code, and its panic the caller's to see. It may still be
+                    // inside of it, if the runtime was shut down in the middle of the run.
                     if let Some(Err(panic)) = self.feeder.take().and_then(join_in_time) {
                         resume_unwind(panic);
                     }
@@ -104,17 +101,6 @@ impl<T> Stream for RecordStream<T> {
             }
         }
     }
-}
-
-/// The end of a thread that has nobody to feed any more. Not waited for if it is inside of an iterator that blocks: then
-/// the runtime was shut down in the middle of a run.
-fn join_in_time(feeder: JoinHandle<()>) -> Option<std::thread::Result<()>> {
-    const PAUSE: Duration = Duration::from_micros(100);
-    let deadline = Instant::now() + FAREWELL;
-    while !feeder.is_finished() && Instant::now() < deadline {
-        std::thread::sleep(PAUSE);
-    }
-    feeder.is_finished().then(|| feeder.join())
 }
 
 impl<T> Unpin for RecordStream<T> {}
