@@ -102,6 +102,7 @@ pub enum Rejection {
 
 /// Reads every byte and looks at none: what reading alone costs. The output is the number of bytes.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct ByteCount(u64);
 
 impl Analysis for ByteCount {

@@ -15,6 +15,7 @@ use crate::escape::Escaped;
 /// Kinds for which [`is_skip`](Self::is_skip) holds are not failures: the entry was left out on purpose, or is nothing
 /// whose content could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The operating system refuses access.
@@ -45,6 +46,10 @@ pub enum ErrorKind {
     Rejected,
     /// The analysis panicked.
     Panicked,
+    /// The worker process died over the file, twice: the file is taken for its poison. Or no worker was left to try it.
+    WorkerDied,
+    /// The worker process answered what is no answer, twice.
+    Protocol,
     /// The run ended before this entry was read.
     Cancelled,
     /// Skipped: a directory, FIFO, socket or device stands where a file was expected.
@@ -79,6 +84,8 @@ impl ErrorKind {
             Self::InvalidUtf8 => "invalid-utf-8",
             Self::Rejected => "rejected",
             Self::Panicked => "panicked",
+            Self::WorkerDied => "worker-died",
+            Self::Protocol => "protocol",
             Self::Cancelled => "cancelled",
             Self::NotRegular => "not-regular",
             Self::SymbolicLink => "symbolic-link",
@@ -135,6 +142,8 @@ impl ErrorKind {
             Self::InvalidUtf8 => "not valid UTF-8",
             Self::Rejected => "rejected by the analysis",
             Self::Panicked => "the analysis panicked",
+            Self::WorkerDied => "its worker process died",
+            Self::Protocol => "its worker process answered nonsense",
             Self::Cancelled => "cancelled",
             Self::NotRegular => "not a regular file",
             Self::SymbolicLink => "symbolic link, not followed",
@@ -154,6 +163,7 @@ impl fmt::Display for ErrorKind {
 
 /// What was being done to an entry when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum Operation {
     /// Listing a directory.
@@ -260,6 +270,11 @@ impl ReadError {
     /// Bytes read from the file before the error.
     pub fn bytes_read(&self) -> u64 {
         self.0.bytes_read
+    }
+
+    /// What was added by [`with_detail`](Self::with_detail).
+    pub fn detail(&self) -> Option<&str> {
+        self.0.detail.as_deref()
     }
 
     /// Whether the entry was left out rather than failed; see [`ErrorKind::is_skip`].

@@ -15,14 +15,17 @@ pub enum WorkerId {
     Thread(usize),
     /// A task of an async runtime, counted from 0 in the order in which they were started.
     Task(u64),
+    /// A process, by its id.
+    Process(u32),
 }
 
 impl fmt::Display for WorkerId {
-    /// The stable form, as scripts see it: `thread-3`, `task-17`.
+    /// The stable form, as scripts see it: `thread-3`, `task-17`, `process-4711`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Thread(index) => write!(f, "thread-{index}"),
             Self::Task(index) => write!(f, "task-{index}"),
+            Self::Process(id) => write!(f, "process-{id}"),
         }
     }
 }

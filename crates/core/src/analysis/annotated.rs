@@ -9,6 +9,7 @@ use super::{Analysis, Contents, Rejection, TextStats};
 /// Ill-formed sequences are dropped, and each `\r\n` or lone `\r` becomes `\n`, so that `C` is the number of code points
 /// of what follows.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Annotated {
     stats: TextStats,
     contents: Contents,

@@ -7,6 +7,7 @@ use super::{Analysis, Rejection};
 /// Memory that cannot be had is an error of kind [`OutOfMemory`](crate::ErrorKind::OutOfMemory) for the file, not an
 /// abort.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Contents {
     bytes: Vec<u8>,
     refused: Option<usize>,

@@ -5,6 +5,7 @@ use super::{Analysis, Contents, Rejection};
 /// What to do with bytes that are not UTF-8. The unit is the ill-formed sequence as Unicode recommends to cut it
 /// (maximal subparts, section 3.9 of the standard), which is what CPython and the standard library do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]
 pub enum InvalidUtf8 {
     /// The file fails, as [`InvalidUtf8`](crate::ErrorKind::InvalidUtf8) with the offset.
@@ -18,6 +19,7 @@ pub enum InvalidUtf8 {
 
 /// Keeps the content as a `String`. Line ends stay as they are in the file, and so does a byte order mark.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct Text {
     policy: InvalidUtf8,
     contents: Contents,

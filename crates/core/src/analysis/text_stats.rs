@@ -12,6 +12,7 @@ use kernel::Words;
 /// The meaning is CPython's, for `content = open(path, encoding="utf-8", errors="ignore").read()`; see [`TextCounts`]
 /// for each figure. Chunk boundaries never show in any of them.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct TextStats {
     counts: TextCounts,
     words: Words,
@@ -20,6 +21,7 @@ pub struct TextStats {
 
 /// What [`TextStats`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct TextCounts {
     /// Bytes of the file.
     pub bytes: u64,
@@ -47,6 +49,7 @@ impl std::ops::AddAssign for TextCounts {
 
 /// The start of a sequence whose rest is in the next chunk: at most 3 bytes, well-formed so far.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 struct Tail {
     bytes: [u8; 3],
     len: usize,

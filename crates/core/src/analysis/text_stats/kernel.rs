@@ -5,6 +5,7 @@
 
 /// Counts over well-formed text, with what has to be known of the text before.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub(super) struct Words {
     pub(super) words: u64,
     pub(super) chars: u64,
