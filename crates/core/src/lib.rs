@@ -43,6 +43,7 @@ mod discovery;
 mod entry;
 mod error;
 mod escape;
+pub mod hops;
 mod limits;
 mod progress;
 mod reader;

@@ -271,9 +271,12 @@ impl Entries {
         Entry { index, found }
     }
 
+    /// Discovery has come to its end; unless it was the run that ended, over a walk that had more to give.
     fn end(&self) {
-        self.progress.discovery_ended();
-        self.taken.all.store(true, Ordering::Release);
+        if !self.cancel.is_cancelled() {
+            self.progress.discovery_ended();
+            self.taken.all.store(true, Ordering::Release);
+        }
     }
 }
 

@@ -27,12 +27,11 @@
 
 mod config;
 mod reader;
-mod stream;
 
 pub use config::Config;
 pub use polyread_core as core;
+pub use polyread_core::hops::RecordStream;
 pub use reader::TokioReader;
-pub use stream::RecordStream;
 
 /// The README's example, compiled and run with the others.
 #[cfg(doctest)]

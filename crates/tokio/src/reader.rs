@@ -13,39 +13,29 @@
 //!               RecordStream
 //! ```
 //!
-//! Files have no asynchronous reads on most systems: an async runtime reads them on a pool of threads that may block.
-//! What a model on top of it can choose is how often it goes there and back. One hop for each file (`tokio::fs` takes
-//! several) costs more than reading a small file; one hop for a few dozen does not show.
+//! One hop for each file (`tokio::fs` takes several) costs more than reading a small file; one hop for a few dozen does
+//! not show. What happens inside of a hop has nothing to do with tokio, and is in [`polyread_core::hops`].
 
+use std::ops::ControlFlow;
 use std::panic::{catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use polyread_core::hops::{Carried, Hops, RecordStream, Step, feed};
 use polyread_core::{
-    Analysis, CancelToken, Context, Entry, ErrorKind, FAREWELL, FileEntry, FileReader, FileResult, FileScanner, Job,
-    Operation, ReadError, ReaderError, Run, Sink, Summary, WorkerId,
+    Analysis, CancelToken, Entry, FAREWELL, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId,
 };
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::mpsc::{self, Receiver, Sender, WeakSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::{Config, RecordStream};
+use crate::Config;
 
 const NAME: &str = "tokio";
-
-/// Bytes after which a hop comes back, whatever files it still carries: they go on in other tasks.
-const HOP_BYTES: u64 = 512 * 1024;
-
-/// How long after its time limit a file that reads on without looking at the clock is abandoned: the reading itself
-/// looks after each chunk and tells more than a watch from outside can.
-const GRACE: Duration = Duration::from_millis(250);
-
-/// Between two attempts to hand records over from a hop that waits for room: rare, and not worth a wake-up of its own.
-const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
 /// Reads files in tokio tasks that are bounded by a semaphore.
 ///
@@ -81,41 +71,32 @@ impl TokioReader {
     ///   ([`enable_time`](tokio::runtime::Builder::enable_time)).
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
         Handle::try_current().map_err(|_| ReaderError::NoRuntime { strategy: NAME })?;
-        let Run { mut entries, context, tally, limits, cancel, .. } = job.start();
-        let in_flight = self.config.hops_under(&limits);
-        let time_limit = limits.time_limit();
-        if time_limit.is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
+        let Run { entries, context, tally, limits, cancel, .. } = job.start();
+        if limits.time_limit().is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
             let reason = "a time limit needs the runtime's timer (enable_time)".to_owned();
             return Err(ReaderError::Start { strategy: NAME, reason });
         }
-        let files_per_hop = if time_limit.is_some() { 1 } else { self.config.files_per_hop };
+        let in_flight = self.config.hops_under(&limits);
 
-        let (records, batches_of_records) = mpsc::channel(in_flight);
-        let (feed, batches) = mpsc::channel(in_flight);
-        // Discovery blocks: not in a task, and not in the blocking pool, whose threads may be few.
-        let feeder = std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
-            loop {
-                let batch = entries.next_batch(files_per_hop);
-                if batch.is_empty() || feed.blocking_send(batch).is_err() {
-                    return;
-                }
-            }
-        });
+        let (records, mut batches_of_records) = mpsc::channel(in_flight);
+        let (feeding, batches) = mpsc::channel(in_flight);
+        let feeder = feed(entries, self.config.files_under(&limits), move |batch| feeding.blocking_send(batch).is_ok());
         let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
+        // Weak: a hop that hangs and was given up must not keep the stream from ending.
+        let outlet = records.downgrade();
+        let try_send = move |batch| match outlet.upgrade().map(|records| records.try_send(batch)) {
+            Some(Err(TrySendError::Full(batch))) => Err(batch),
+            _ => Ok(()),
+        };
         let crew = Arc::new(Crew {
-            hops: Arc::new(Hops {
-                idle: Mutex::new(Vec::with_capacity(in_flight)),
-                context,
-                records: records.downgrade(),
-            }),
+            hops: Hops::new(context, limits.time_limit(), try_send),
             permits: Arc::new(Semaphore::new(in_flight)),
             records,
-            time_limit,
             tasks: AtomicU64::new(0),
             cancel: cancel.clone(),
         });
         tokio::spawn(dispatch(batches, crew));
-        Ok(RecordStream::new(batches_of_records, feeder, tally, cancel))
+        Ok(RecordStream::new(move |cx| batches_of_records.poll_recv(cx), feeder, tally, cancel))
     }
 }
 
@@ -135,8 +116,14 @@ impl<A: Analysis> FileReader<A> for TokioReader {
         let runtime = Builder::new_current_thread().thread_name("polyread-tokio").enable_time().build();
         let runtime = runtime.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
         let stream = runtime.block_on(async { self.stream(job) });
+        let summary = stream.map(|stream| {
+            let drive = |step: Step<'_>, limit| match limit {
+                None => runtime.block_on(step),
+                Some(limit) => drop(runtime.block_on(async { timeout(limit, step).await })),
+            };
+            stream.deliver(drive, sink)
+        });
         // A panic of the sink comes out when the threads have ended; one that hangs in the kernel is left behind.
-        let summary = stream.map(|stream| stream.deliver(&runtime, sink));
         runtime.shutdown_timeout(FAREWELL);
         summary.map(|summary| summary.unwrap_or_else(|panic| resume_unwind(panic)))
     }
@@ -156,7 +143,6 @@ struct Crew<A: Analysis> {
     hops: Arc<Hops<A>>,
     permits: Arc<Semaphore>,
     records: Sender<Vec<FileResult<A::Output>>>,
-    time_limit: Option<Duration>,
     tasks: AtomicU64,
     cancel: CancelToken,
 }
@@ -179,137 +165,32 @@ impl<A: Analysis> Crew<A> {
         let crew = Arc::clone(self);
         let worker = WorkerId::Task(crew.tasks.fetch_add(1, Ordering::Relaxed));
         tokio::spawn(async move {
-            let mut leftover = match crew.time_limit {
-                None => crew.carry(batch, worker).await,
-                Some(limit) => crew.carry_in_time(batch, worker, limit).await,
-            };
+            let Carried { records, leftover } = crew.carry(batch, worker).await;
+            // Nobody to take them: the stream was dropped, and the run with it.
+            let _ = crew.records.send(records).await;
             drop(permit);
-            // Large files turned up: the rest goes on in two halves, each with a permit of its own.
-            let other = leftover.split_off(leftover.len() / 2);
-            for half in [leftover, other].into_iter().filter(|half| !half.is_empty()) {
+            for half in leftover {
                 let Some(permit) = crew.permit().await else { return };
                 crew.spawn(half, permit);
             }
         });
     }
 
-    /// One hop and its records' way to the consumer; gives back what the hop did not get to.
-    async fn carry(&self, batch: Vec<Entry>, worker: WorkerId) -> Vec<Entry> {
-        let hops = Arc::clone(&self.hops);
-        let hop = spawn_blocking(move || hops.read_batch(batch, worker)).await;
+    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool.
+    async fn carry(&self, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
+        let (hop, watch) = self.hops.hop(batch, worker);
+        let mut hop = spawn_blocking(hop);
         // An error means that the runtime is shutting down, and the consumer with it.
-        let Ok((records, leftover)) = hop else { return Vec::new() };
-        self.send(records).await;
-        leftover
-    }
-
-    /// A hop of one file that is abandoned when its time is over: another thread takes its place in the blocking pool.
-    async fn carry_in_time(&self, batch: Vec<Entry>, worker: WorkerId, limit: Duration) -> Vec<Entry> {
-        let limit = limit.saturating_add(GRACE);
-        let abandoned = batch.clone();
-        let (begin, begun) = oneshot::channel();
-        let hops = Arc::clone(&self.hops);
-        let mut hop = spawn_blocking(move || {
-            let scanner = hops.take_scanner();
-            // Nobody listens if it waited for a thread too long: then its record has been written already.
-            match begin.send(scanner.watch()) {
-                Ok(()) => hops.read_batch_with(scanner, batch, worker),
-                Err(_) => (Vec::new(), Vec::new()),
+        let Some(mut watch) = watch else { return hop.await.unwrap_or_default() };
+        let mut patience = watch.patience();
+        loop {
+            match timeout(patience, &mut hop).await {
+                Ok(carried) => return carried.unwrap_or_default(),
+                Err(_) => match watch.check() {
+                    ControlFlow::Continue(more) => patience = more,
+                    ControlFlow::Break(carried) => return carried,
+                },
             }
-        });
-        // Waiting for a thread counts apart from reading: with enough hung threads none becomes free.
-        let (reason, bytes) = match timeout(limit, begun).await {
-            Err(_) => ("no thread of the blocking pool became free", 0),
-            Ok(Err(_)) => return Vec::new(),
-            Ok(Ok(watch)) => loop {
-                match timeout(limit, &mut hop).await {
-                    Ok(Ok((records, leftover))) => {
-                        self.send(records).await;
-                        return leftover;
-                    }
-                    Ok(Err(_)) => return Vec::new(),
-                    Err(_) if watch.reading_for().is_some_and(|time| time >= limit) => {
-                        watch.abandon();
-                        break ("a call does not return and was abandoned", watch.bytes());
-                    }
-                    // Most of its time it has waited for the consumer.
-                    Err(_) => {}
-                }
-            },
-        };
-        let records = abandoned.into_iter().map(|entry| {
-            let timeout = |file: FileEntry| {
-                let error = ReadError::new(ErrorKind::Timeout, Operation::Read, file.path());
-                error.with_detail(reason).with_bytes_read(bytes)
-            };
-            FileResult::failed(entry.index, entry.found.map_or_else(|error| error, timeout), worker)
-        });
-        self.send(records.collect()).await;
-        Vec::new()
-    }
-
-    async fn send(&self, records: Vec<FileResult<A::Output>>) {
-        // An error means that the consumer has gone; the run's token is raised then, and everything ends by itself.
-        let _ = self.records.send(records).await;
-    }
-}
-
-/// What hops share, on the threads of the blocking pool.
-#[derive(Debug)]
-struct Hops<A: Analysis> {
-    /// Scanners that no hop is using: as many as hops were in flight at once.
-    idle: Mutex<Vec<FileScanner<A>>>,
-    context: Context<A>,
-    /// Weak: a hop that hangs and was abandoned must not keep the stream from ending.
-    records: WeakSender<Vec<FileResult<A::Output>>>,
-}
-
-impl<A: Analysis> Hops<A> {
-    fn read_batch(&self, batch: Vec<Entry>, worker: WorkerId) -> (Vec<FileResult<A::Output>>, Vec<Entry>) {
-        self.read_batch_with(self.take_scanner(), batch, worker)
-    }
-
-    /// On a thread of the blocking pool: reads files until the hop has carried enough.
-    fn read_batch_with(
-        &self,
-        mut scanner: FileScanner<A>,
-        batch: Vec<Entry>,
-        worker: WorkerId,
-    ) -> (Vec<FileResult<A::Output>>, Vec<Entry>) {
-        let mut batch = batch.into_iter();
-        let mut done = Vec::with_capacity(batch.len());
-        let mut bytes = 0;
-        while bytes < HOP_BYTES
-            && let Some(entry) = batch.next()
-        {
-            let record = scanner.scan(entry, worker, &mut || self.flush(&mut done));
-            bytes += record.bytes;
-            done.push(record);
         }
-        self.lock_idle().push(scanner);
-        (done, batch.collect())
-    }
-
-    /// Hands over what the hop has read so far, before it waits for room. Only while the run goes on: afterwards there
-    /// may be nobody who takes it, and no room to be waited for.
-    fn flush(&self, done: &mut Vec<FileResult<A::Output>>) {
-        while !done.is_empty()
-            && !self.context.is_cancelled()
-            && let Some(records) = self.records.upgrade()
-        {
-            match records.try_send(std::mem::take(done)) {
-                Ok(()) | Err(TrySendError::Closed(_)) => return,
-                Err(TrySendError::Full(back)) => *done = back,
-            }
-            std::thread::sleep(FLUSH_PAUSE);
-        }
-    }
-
-    fn take_scanner(&self) -> FileScanner<A> {
-        self.lock_idle().pop().unwrap_or_else(|| self.context.scanner())
-    }
-
-    fn lock_idle(&self) -> MutexGuard<'_, Vec<FileScanner<A>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,212 @@
+//! The half of every async model that is off its runtime: hops, which carry entries to a thread that may block, and the
+//! stream in which their records come back.
+//!
+//! Files have no asynchronous reads on most systems: an async runtime reads them on a pool of threads that may block.
+//! What a model on top of it can choose is how often it goes there and back, how many hops are under way at once, and when
+//! to give one up. The choosing, with tasks, permits and channels, is the model's; what happens in a hop is here, once for
+//! all runtimes. No runtime is known here: nothing in this module spawns a task or awaits anything.
+//!
+//! For those who write a reader.
+
+mod config;
+mod stream;
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub use config::Config;
+pub use stream::{RecordStream, Step};
+
+use crate::budget::lock;
+use crate::scan::{FileScanner, Watch};
+use crate::{Analysis, Context, Entries, Entry, ErrorKind, FileEntry, FileResult, Operation, ReadError, WorkerId};
+
+/// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
+const HOP_BYTES: u64 = 512 * 1024;
+
+/// How long after its time limit a file that reads on without looking at the clock is given up: the reading itself looks
+/// after each chunk and tells more than a watch from outside can.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// Between two attempts to hand records over from a hop that waits for room: rare, and not worth a wake-up of its own.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+
+/// Takes records from a hop without waiting, and gives them back if there is no place for them yet. Where nobody is left
+/// to take them, they are dropped.
+type TrySend<T> = dyn Fn(Vec<FileResult<T>>) -> Result<(), Vec<FileResult<T>>> + Send + Sync;
+
+/// What the hops of one run share, on the threads that may block.
+pub struct Hops<A: Analysis> {
+    /// Scanners that no hop is using: as many as hops were under way at once.
+    idle: Mutex<Vec<FileScanner<A>>>,
+    context: Context<A>,
+    time_limit: Option<Duration>,
+    try_send: Box<TrySend<A::Output>>,
+}
+
+/// What a hop brings back.
+#[derive(Debug)]
+pub struct Carried<T> {
+    /// What it has read.
+    pub records: Vec<FileResult<T>>,
+    /// What it did not get to, because large files turned up: in halves, each for a hop of its own.
+    pub leftover: Vec<Vec<Entry>>,
+}
+
+impl<T> Default for Carried<T> {
+    fn default() -> Self {
+        Self { records: Vec::new(), leftover: Vec::new() }
+    }
+}
+
+impl<A: Analysis> Hops<A> {
+    /// `try_send` must not keep the run's stream from ending: a hop that hangs keeps it for ever.
+    pub fn new(
+        context: Context<A>,
+        time_limit: Option<Duration>,
+        try_send: impl Fn(Vec<FileResult<A::Output>>) -> Result<(), Vec<FileResult<A::Output>>> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), context, time_limit, try_send: Box::new(try_send) })
+    }
+
+    /// A hop, to be run on a thread that may block. Under a time limit there is a watch over it too: then it should carry
+    /// one entry only, so that this one can be given up alone.
+    pub fn hop(
+        self: &Arc<Self>,
+        batch: Vec<Entry>,
+        worker: WorkerId,
+    ) -> (impl FnOnce() -> Carried<A::Output> + Send + 'static, Option<HopWatch>) {
+        let state = Arc::new(Mutex::new(State::Waiting));
+        let watch = self.time_limit.map(|limit| HopWatch {
+            limit: limit.saturating_add(GRACE),
+            state: Arc::clone(&state),
+            batch: batch.clone(),
+            worker,
+        });
+        let hops = Arc::clone(self);
+        let hop = move || {
+            let scanner = lock(&hops.idle).pop().unwrap_or_else(|| hops.context.scanner());
+            let begun = std::mem::replace(&mut *lock(&state), State::Begun(scanner.watch()));
+            match begun {
+                // It has waited for a thread too long, and its records have been written already.
+                State::GivenUp => Carried::default(),
+                _ => hops.read_batch(scanner, batch, worker),
+            }
+        };
+        (hop, watch)
+    }
+
+    fn read_batch(&self, mut scanner: FileScanner<A>, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
+        let mut batch = batch.into_iter();
+        let mut records = Vec::with_capacity(batch.len());
+        let mut bytes = 0;
+        while bytes < HOP_BYTES
+            && let Some(entry) = batch.next()
+        {
+            let record = scanner.scan(entry, worker, &mut || self.flush(&mut records));
+            bytes += record.bytes;
+            records.push(record);
+        }
+        lock(&self.idle).push(scanner);
+        let mut first: Vec<_> = batch.collect();
+        let second = first.split_off(first.len().div_ceil(2));
+        let leftover = [first, second].into_iter().filter(|half| !half.is_empty()).collect();
+        Carried { records, leftover }
+    }
+
+    /// Hands over what the hop has read so far, before it waits for room. Only while the run goes on: afterwards there
+    /// may be nobody who takes it, and no room to be waited for.
+    fn flush(&self, records: &mut Vec<FileResult<A::Output>>) {
+        while !records.is_empty() && !self.context.is_cancelled() {
+            match (self.try_send)(std::mem::take(records)) {
+                Ok(()) => return,
+                Err(back) => *records = back,
+            }
+            std::thread::sleep(FLUSH_PAUSE);
+        }
+    }
+}
+
+impl<A: Analysis> std::fmt::Debug for Hops<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hops").field("time_limit", &self.time_limit).finish_non_exhaustive()
+    }
+}
+
+/// How far a hop has come.
+#[derive(Debug)]
+enum State {
+    /// For a thread.
+    Waiting,
+    Begun(Arc<Watch>),
+    GivenUp,
+}
+
+/// The watch over a hop under a time limit: a task keeps it and asks it whenever its patience is over.
+#[derive(Debug)]
+pub struct HopWatch {
+    limit: Duration,
+    state: Arc<Mutex<State>>,
+    batch: Vec<Entry>,
+    worker: WorkerId,
+}
+
+impl HopWatch {
+    /// How long to wait for the hop before asking for the first time.
+    pub fn patience(&self) -> Duration {
+        self.limit
+    }
+
+    /// Whether to wait on, and how long; or what takes the hop's place, which is given up: its thread may be inside of a
+    /// call that never returns, and what it may still bring back must be dropped.
+    pub fn check<T>(&mut self) -> ControlFlow<Carried<T>, Duration> {
+        let mut state = lock(&self.state);
+        // Waiting for a thread counts apart from reading: with enough hung threads none becomes free.
+        let (reason, bytes) = match &*state {
+            State::Begun(watch) => match watch.reading_for() {
+                Some(time) if time >= self.limit => {
+                    watch.abandon();
+                    ("a call does not return and was abandoned", watch.bytes())
+                }
+                // The consumer, whom it waits for, is slow.
+                None => return ControlFlow::Continue(self.limit),
+                Some(time) => return ControlFlow::Continue(self.limit.saturating_sub(time)),
+            },
+            _ => ("no thread that may block became free", 0),
+        };
+        *state = State::GivenUp;
+        let timeout = |file: FileEntry| {
+            let error = ReadError::new(ErrorKind::Timeout, Operation::Read, file.path());
+            error.with_detail(reason).with_bytes_read(bytes)
+        };
+        let records = std::mem::take(&mut self.batch).into_iter().map(|Entry { index, found }| {
+            FileResult::failed(index, found.map_or_else(|error| error, timeout), self.worker)
+        });
+        ControlFlow::Break(Carried { records: records.collect(), leftover: Vec::new() })
+    }
+}
+
+/// Starts the thread that takes entries from discovery and sends them on in batches of at most `most`, until there are no
+/// more or `send` returns `false`. Discovery blocks: not in a task, and not in a runtime's blocking pool, whose threads may
+/// be few.
+///
+/// # Errors
+///
+/// The thread could not be started.
+pub fn feed(
+    mut entries: Entries,
+    most: usize,
+    mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
+        loop {
+            let batch = entries.next_batch(most);
+            if batch.is_empty() || !send(batch) {
+                return;
+            }
+        }
+    })
+}
