@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod checks;
+mod privileges;
 mod scripted;
 pub mod tree;
 mod watch;
 
 use polyread_core::{Contents, FileReader, Text, TextStats};
 
+pub use privileges::run_unprivileged;
 pub use scripted::{Held, Scripted, Seen};
 pub use watch::{run, run_alone};
 
@@ -35,8 +37,13 @@ pub struct Subject {
 ///
 /// `reader` is an expression for a value that reads under any analysis; it is evaluated several times. `half_way`, for
 /// readers with a stream or an iterator, starts one for a job, takes a record and drops it.
+/// `abandons_what_hangs` is for models that can give up a call that does not return.
 #[macro_export]
 macro_rules! suite {
+    (reader: $reader:expr, half_way: |$job:ident| $half_way:expr, abandons_what_hangs $(,)?) => {
+        $crate::suite! { reader: $reader, half_way: |$job| $half_way }
+        $crate::suite! { @run a_file_that_hangs_is_abandoned }
+    };
     (reader: $reader:expr, half_way: |$job:ident| $half_way:expr $(,)?) => {
         $crate::suite! { reader: $reader }
 
@@ -56,9 +63,11 @@ macro_rules! suite {
             }
         }
 
-        $crate::suite! { @run
+        $crate::suite! { @run_unprivileged
             same_records_as_the_sequential_reader
             same_records_when_links_are_followed
+        }
+        $crate::suite! { @run
             contents_come_across_byte_for_byte
             strict_text_names_the_offset
             every_entry_ends_in_exactly_one_record
@@ -84,6 +93,15 @@ macro_rules! suite {
             a_panicking_sink_leaks_nothing
             finished_runs_leak_nothing
         }
+    };
+    (@run_unprivileged $($check:ident)*) => {
+        $(
+            #[test]
+            fn $check() {
+                let test = concat!(module_path!(), "::", stringify!($check));
+                $crate::run_unprivileged(test, || $crate::checks::$check(&subject()));
+            }
+        )*
     };
     (@$how:ident $($check:ident)*) => {
         $(

@@ -1,32 +1,43 @@
 //! Analyses that misbehave on request, and that count.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use polyread_core::Analysis;
+use serde::{Deserialize, Serialize};
 
 /// Does what the first chunk of the file says in its first line, so that it needs no state of its own and behaves the
 /// same wherever it runs:
 ///
 /// - `panic WORDS`: panics.
 /// - `sleep MILLISECONDS`: sleeps at each chunk.
+/// - `hang`: once, for a time that no test waits for, and without looking at any clock, as a call that hangs in the kernel.
 /// - `append PATH`: writes a byte to the end of that file, once.
 /// - `truncate PATH`: cuts that file to one byte, once.
 /// - `count PATH`: notes how many files below that directory this process has open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Scripted {
     seen: Seen,
     sleep: Duration,
 }
 
+/// Whether a [`Scripted`] analysis of this process has come out of its hanging.
+static AWAKE: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody has waited for a file that hangs.
+pub(crate) fn has_been_waited_for() -> bool {
+    AWAKE.load(Ordering::SeqCst)
+}
+
 /// What [`Scripted`] saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Seen {
     /// Bytes of the file.
     pub bytes: u64,
@@ -60,6 +71,10 @@ impl Scripted {
         match command {
             b"panic" => panic!("{words}"),
             b"sleep" => self.sleep = Duration::from_millis(words.parse().expect("milliseconds")),
+            b"hang" => {
+                std::thread::sleep(Duration::from_secs(20));
+                AWAKE.store(true, Ordering::SeqCst);
+            }
             b"append" => {
                 let mut file = OpenOptions::new().append(true).open(path).expect("the file to append to");
                 file.write_all(b"x").expect("appending");
@@ -83,28 +98,53 @@ fn open_files_below(directory: &Path) -> usize {
         .count()
 }
 
-/// Claims to retain the content, and counts in bytes what all of its outputs that are still alive would hold.
-#[derive(Clone, Debug, Default)]
+/// Claims to retain the content, and counts in bytes what all of its outputs that are still alive would hold. An output
+/// that comes from another process is alive from when it has come.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Held {
-    alive: Arc<AtomicU64>,
-    most: Arc<AtomicU64>,
+    ledger: u64,
     bytes: u64,
+}
+
+/// What is alive and the most that was, by the number of the ledger.
+static LEDGERS: Mutex<BTreeMap<u64, (u64, u64)>> = Mutex::new(BTreeMap::new());
+
+impl Default for Held {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { ledger: NEXT.fetch_add(1, Ordering::Relaxed), bytes: 0 }
+    }
 }
 
 impl Held {
     /// The most that was alive at any moment.
     pub fn most(&self) -> u64 {
-        self.most.load(Ordering::SeqCst)
+        self.on_ledger(|(_, most)| *most)
+    }
+
+    fn on_ledger<T>(&self, with: impl FnOnce(&mut (u64, u64)) -> T) -> T {
+        with(LEDGERS.lock().unwrap_or_else(PoisonError::into_inner).entry(self.ledger).or_default())
     }
 }
 
 /// An output of [`Held`]: counted until it is dropped.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(from = "Held")]
 pub struct Holding(Held);
+
+impl From<Held> for Holding {
+    fn from(held: Held) -> Self {
+        held.on_ledger(|(alive, most)| {
+            *alive += held.bytes;
+            *most = (*most).max(*alive);
+        });
+        Self(held)
+    }
+}
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.0.alive.fetch_sub(self.0.bytes, Ordering::SeqCst);
+        self.0.on_ledger(|(alive, _)| *alive -= self.0.bytes);
     }
 }
 
@@ -116,9 +156,7 @@ impl Analysis for Held {
     }
 
     fn finish(self) -> Holding {
-        let alive = self.alive.fetch_add(self.bytes, Ordering::SeqCst) + self.bytes;
-        self.most.fetch_max(alive, Ordering::SeqCst);
-        Holding(self)
+        self.into()
     }
 
     fn retains(&self, size: u64) -> u64 {

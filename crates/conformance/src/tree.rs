@@ -8,7 +8,6 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
-use rustix::thread::CapabilitySet;
 use tempfile::TempDir;
 
 /// A directory of `files` small files, a hundred in each directory, each with a content of its own.
@@ -93,21 +92,4 @@ fn too_deep(root: &Path) {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         directory = rustix::fs::openat(&directory, &name, flags, Mode::empty()).unwrap();
     }
-}
-
-/// Makes permissions bite: gives up, for this thread and those that it starts, what lets root ignore them. Says so if
-/// it cannot, and returns whether they bite.
-pub fn drop_privileges() -> bool {
-    let ignored = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
-    if let Ok(mut sets) = rustix::thread::capabilities(None) {
-        sets.effective.remove(ignored);
-        let _ = rustix::thread::set_capabilities(None, sets);
-    }
-    let probe = tempfile::NamedTempFile::new().unwrap();
-    fs::set_permissions(probe.path(), Permissions::from_mode(0o000)).unwrap();
-    let bite = File::open(probe.path()).is_err();
-    if !bite {
-        println!("skipped in part: this process cannot give up ignoring permissions");
-    }
-    bite
 }

@@ -1,14 +1,10 @@
 //! What is particular to a reader that lives in a runtime.
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use polyread_tokio::core::{
-    Analysis, ByteCount, Discovery, ErrorKind, FileReader, Job, Limits, ReaderError, Stopped, TextStats,
-};
+use polyread_tokio::core::{ByteCount, Discovery, FileReader, Job, Limits, ReaderError, Stopped, TextStats};
 use polyread_tokio::{Config, TokioReader};
 use tokio::runtime::Builder;
 
@@ -72,48 +68,6 @@ fn files_share_hops_unless_told_otherwise() {
     assert_eq!(workers(Config::default().files_per_hop(1)), 640);
     // Batches are cut short when discovery is slow, so that the number is not exactly 640 / 64.
     assert!(workers(Config::default()) < 320);
-}
-
-/// Whether the analysis below has come out of its sleep.
-static AWAKE: AtomicBool = AtomicBool::new(false);
-
-/// Never looks at the clock while it hangs, as a read call in the kernel does not.
-#[derive(Clone, Default)]
-struct Hangs(u64);
-
-impl Analysis for Hangs {
-    type Output = u64;
-    fn update(&mut self, chunk: &[u8]) {
-        if chunk.starts_with(b"hang") {
-            std::thread::sleep(Duration::from_secs(20));
-            AWAKE.store(true, Ordering::SeqCst);
-        }
-        self.0 += chunk.len() as u64;
-    }
-    fn finish(self) -> u64 {
-        self.0
-    }
-}
-
-#[test]
-fn a_file_that_hangs_is_abandoned_and_the_others_go_on() {
-    let tree = polyread_conformance::tree::many(100);
-    for index in [3, 50, 51, 52] {
-        fs::write(tree.path().join(format!("000/{index:05}.txt")), "hang").unwrap();
-    }
-    // Fewer hops than files that hang: each must give its permit back.
-    let limits = Limits::default().workers(2).timeout(Duration::from_millis(100));
-    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), Hangs::default()).limits(limits);
-    let mut hung = Vec::new();
-    let summary = TokioReader::new().read(job, &mut |record| {
-        if let Err(error) = &record.outcome {
-            hung.push((error.kind(), error.bytes_read()));
-        }
-        ControlFlow::Continue(())
-    });
-    assert!(!AWAKE.load(Ordering::SeqCst), "the run waited for a file that hangs");
-    assert_eq!(hung, [(ErrorKind::Timeout, 4); 4]);
-    assert_eq!(summary.unwrap().read, 96);
 }
 
 #[test]
