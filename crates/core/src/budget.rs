@@ -12,17 +12,45 @@ const CANCEL_POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Budget {
     capacity: u64,
-    used: Mutex<u64>,
+    account: Mutex<Account>,
     freed: Condvar,
+}
+
+#[derive(Debug)]
+struct Account {
+    /// What may be taken: the capacity, or in another process what has been granted of it.
+    granted: u64,
+    used: u64,
+}
+
+impl Account {
+    fn free(&self) -> u64 {
+        self.granted.saturating_sub(self.used)
+    }
 }
 
 impl Budget {
     pub(crate) fn new(capacity: u64) -> Arc<Self> {
-        Arc::new(Self { capacity, used: Mutex::new(0), freed: Condvar::new() })
+        Self::with(capacity, capacity)
+    }
+
+    /// A part of somebody else's budget, of which nothing has been granted yet.
+    pub(crate) fn on_allowance(capacity: u64) -> Arc<Self> {
+        Self::with(capacity, 0)
+    }
+
+    fn with(capacity: u64, granted: u64) -> Arc<Self> {
+        Arc::new(Self { capacity, account: Mutex::new(Account { granted, used: 0 }), freed: Condvar::new() })
     }
 
     pub(crate) fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// Replaces what is free of the allowance by `bytes`.
+    pub(crate) fn grant(&self, bytes: u64) {
+        let mut account = lock(&self.account);
+        account.granted = account.used + bytes;
     }
 
     /// Takes nothing yet; it can still grow.
@@ -32,9 +60,9 @@ impl Budget {
 
     /// Takes `bytes` if they are free at once.
     pub(crate) fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
-        let mut used = lock(&self.used);
-        (bytes <= self.capacity.saturating_sub(*used)).then(|| {
-            *used += bytes;
+        let mut account = lock(&self.account);
+        (bytes <= account.free()).then(|| {
+            account.used += bytes;
             let mut reservation = self.none();
             reservation.bytes = bytes;
             reservation
@@ -53,10 +81,10 @@ impl Budget {
             if cancel.is_cancelled() {
                 return None;
             }
-            let used = lock(&self.used);
-            if bytes > self.capacity.saturating_sub(*used) {
+            let account = lock(&self.account);
+            if bytes > account.free() {
                 // A time-out, not a plain wait: a raised token does not notify.
-                drop(self.freed.wait_timeout(used, CANCEL_POLL));
+                drop(self.freed.wait_timeout(account, CANCEL_POLL));
             }
         }
     }
@@ -70,6 +98,10 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Follows a file that turns out longer than announced. It takes what it needs at once, even beyond the capacity
     /// (a worker cannot give back what it has read); `false` when this file alone has outgrown the whole budget.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
@@ -77,9 +109,24 @@ impl Reservation {
         if more == 0 {
             return true;
         }
-        *lock(&self.budget.used) += more;
+        lock(&self.budget.account).used += more;
         self.bytes += more;
         self.bytes <= self.budget.capacity
+    }
+
+    /// A part of it, which from now on is given back apart. What is not there is taken, as by [`grow_to`](Self::grow_to).
+    pub(crate) fn split(&mut self, bytes: u64) -> Self {
+        self.grow_to(bytes);
+        self.bytes -= bytes;
+        Self { budget: Arc::clone(&self.budget), bytes }
+    }
+
+    /// Takes it out of the allowance: somebody else accounts for it from now on.
+    pub(crate) fn hand_over(self) -> u64 {
+        let mut account = lock(&self.budget.account);
+        account.granted = account.granted.saturating_sub(self.bytes);
+        drop(account);
+        self.bytes
     }
 }
 
@@ -88,7 +135,7 @@ impl Drop for Reservation {
         if self.bytes == 0 {
             return;
         }
-        *lock(&self.budget.used) -= self.bytes;
+        lock(&self.budget.account).used -= self.bytes;
         self.budget.freed.notify_all();
     }
 }
@@ -127,5 +174,23 @@ mod tests {
         assert!(!growing.grow_to(101));
         drop(growing);
         assert!(budget.try_acquire(100).is_some());
+    }
+
+    #[test]
+    fn an_allowance_is_spent_and_replaced() {
+        let there = Budget::new(100);
+        let here = Budget::on_allowance(100);
+        assert!(here.try_acquire(1).is_none());
+        let mut allowance = there.try_acquire(60).unwrap();
+        here.grant(60);
+        assert_eq!(here.try_acquire(40).unwrap().hand_over(), 40);
+        let handed_over = allowance.split(40);
+        assert!(here.try_acquire(21).is_none() && here.try_acquire(20).is_some());
+        drop(allowance);
+        assert!(there.try_acquire(61).is_none() && there.try_acquire(60).is_some());
+        here.grant(30);
+        assert!(here.try_acquire(31).is_none() && here.try_acquire(30).is_some());
+        drop(handed_over);
+        assert!(there.try_acquire(100).is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,9 +18,13 @@ const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTT
 
 /// A directory that discovery started from, held open: what is below it is opened relative to its descriptor, so that
 /// renaming the root or a directory above it changes nothing.
+///
+/// For those who write a reader.
 #[derive(Debug)]
-pub(crate) struct Root {
+pub struct Root {
     path: PathBuf,
+    /// Device and inode: another process that opens it by its path asks whether it is still the same.
+    identity: (u64, u64),
     /// `None` where so many roots are read at once that holding each would use the descriptors up: then the root is
     /// opened anew for each file.
     descriptor: Option<OwnedFd>,
@@ -28,8 +32,11 @@ pub(crate) struct Root {
 }
 
 /// What a path below a root may pass through.
+///
+/// For those who write a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Links {
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub enum Links {
     /// No link in the last place, none that leads out of the root before it.
     NotFollowed,
     /// Links are followed, wherever they lead.
@@ -42,7 +49,49 @@ impl Root {
     /// The root at `path`, as it stands in front of the paths of its entries.
     pub(crate) fn open(path: &Path, links: Links, held: bool) -> io::Result<Self> {
         let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
-        Ok(Self { path: path.to_path_buf(), descriptor: held.then_some(descriptor), links })
+        let identity = identity(&descriptor)?;
+        Ok(Self { path: path.to_path_buf(), identity, descriptor: held.then_some(descriptor), links })
+    }
+
+    /// The same root in another process, opened through `descriptor`, a path to the descriptor of the process that found
+    /// it, or else by its own path.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, or something else stands there now.
+    pub fn reopen(
+        path: PathBuf,
+        identity_there: (u64, u64),
+        links: Links,
+        descriptor: Option<&Path>,
+    ) -> io::Result<Self> {
+        let same = |path: &Path| {
+            let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
+            if identity(&descriptor)? == identity_there { Ok(descriptor) } else { Err(rustix::io::Errno::STALE) }
+        };
+        let opened = descriptor.map(same).and_then(Result::ok);
+        let descriptor = Some(opened.map_or_else(|| same(&path), Ok)?);
+        Ok(Self { path, identity: identity_there, descriptor, links })
+    }
+
+    /// The path as it stands in front of the paths of its entries.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode.
+    pub fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
+    /// What a path below it may pass through.
+    pub fn links(&self) -> Links {
+        self.links
+    }
+
+    /// Its descriptor, if it is held open.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptor.as_ref().map(AsFd::as_fd)
     }
 
     /// The part of `path` below this root.
@@ -75,6 +124,11 @@ impl Root {
             Links::FollowedWithin => open_beneath(root, relative, flags, self.links),
         }
     }
+}
+
+fn identity(directory: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(directory)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// A directory to open others from. With O_PATH, where there is such a thing, it takes no permission to list it.
@@ -157,13 +211,23 @@ impl FileEntry {
         Self { path: path.into(), root: None, size_hint: None }
     }
 
-    pub(crate) fn below(root: Arc<Root>, path: PathBuf, size_hint: Option<u64>) -> Self {
+    /// A file below a root, to be opened from there. `path` starts with the root's.
+    ///
+    /// For those who write a reader.
+    pub fn below(root: Arc<Root>, path: PathBuf, size_hint: Option<u64>) -> Self {
         Self { path, root: Some(root), size_hint }
     }
 
     /// The path: the root as it was given, continued by what discovery found below it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The root that it was found below.
+    ///
+    /// For those who write a reader.
+    pub fn root(&self) -> Option<&Arc<Root>> {
+        self.root.as_ref()
     }
 
     /// The size in bytes when it was listed, if it was asked for. A hint: files change, and those in `/proc` say 0.

@@ -106,7 +106,7 @@ impl<A: Analysis> Hops<A> {
         while bytes < HOP_BYTES
             && let Some(entry) = batch.next()
         {
-            let record = scanner.scan(entry, worker, &mut || self.flush(&mut records));
+            let record = scanner.scan(entry, worker, &mut |_| self.flush(&mut records));
             bytes += record.bytes;
             records.push(record);
         }

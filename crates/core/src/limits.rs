@@ -92,6 +92,11 @@ impl Limits {
         self.max_open_files
     }
 
+    /// The bound set by [`max_file_size`](Self::max_file_size).
+    pub fn largest_file(&self) -> Option<u64> {
+        self.max_file_size
+    }
+
     /// The bound set by [`timeout`](Self::timeout).
     pub fn time_limit(&self) -> Option<Duration> {
         self.timeout

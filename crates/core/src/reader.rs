@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, lock};
 use crate::scan::Shared;
 use crate::{
     Analysis, CancelToken, FileEntry, FileResult, FileScanner, Limits, Progress, ReadError, ReaderError, Summary,
@@ -307,8 +307,8 @@ impl std::fmt::Debug for Entries {
 /// For those who write a reader.
 #[derive(Debug)]
 pub struct Context<A> {
-    analysis: Arc<Mutex<A>>,
-    shared: Arc<Shared>,
+    pub(crate) analysis: Arc<Mutex<A>>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl<A> Clone for Context<A> {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ReadError;
 use crate::budget::Reservation;
+use crate::{ReadError, Room};
 
 /// Who read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,22 @@ pub struct FileResult<T> {
 }
 
 impl<T> FileResult<T> {
+    /// The record of a file that was read elsewhere, with the room that its result takes here. The other fields are as for
+    /// a file without content.
+    ///
+    /// For those who write a reader.
+    pub fn new(index: u64, path: PathBuf, outcome: Result<T, ReadError>, worker: WorkerId, room: Option<Room>) -> Self {
+        let reservation = room.map(|room| room.0);
+        Self { path, index, outcome, bytes: 0, elapsed: Duration::ZERO, worker, attempts: 1, reservation }
+    }
+
+    /// Takes the bytes of its room in the bytes in flight out of this process: another one accounts for them.
+    ///
+    /// For those who write a reader.
+    pub fn hand_over_room(&mut self) -> u64 {
+        self.reservation.take().map_or(0, Reservation::hand_over)
+    }
+
     /// The record of an entry that failed before any byte of it was read.
     pub fn failed(index: u64, error: ReadError, worker: WorkerId) -> Self {
         Self {

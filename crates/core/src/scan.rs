@@ -82,9 +82,14 @@ impl<A: Analysis> FileScanner<A> {
     /// Takes one entry to its record. Never panics and never returns early: whatever happens is in the record.
     ///
     /// `before_waiting` is called before the scanner waits for room in
-    /// [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight). The worker must hand over every record that it still
-    /// keeps to itself then: they hold the very room that is waited for.
-    pub fn scan(&mut self, entry: Entry, worker: WorkerId, before_waiting: &mut dyn FnMut()) -> FileResult<A::Output> {
+    /// [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight), with the bytes it waits for. The worker must hand over
+    /// every record that it still keeps to itself then: they hold the very room that is waited for.
+    pub fn scan(
+        &mut self,
+        entry: Entry,
+        worker: WorkerId,
+        before_waiting: &mut dyn FnMut(u64),
+    ) -> FileResult<A::Output> {
         let started = Instant::now();
         let file = match entry.found {
             Ok(file) => file,
@@ -115,7 +120,7 @@ impl<A: Analysis> FileScanner<A> {
         entry: &FileEntry,
         started: Instant,
         bytes: &mut u64,
-        before_waiting: &mut dyn FnMut(),
+        before_waiting: &mut dyn FnMut(u64),
     ) -> Result<A::Output, ReadError> {
         let fail = |kind, operation| ReadError::new(kind, operation, entry.path());
         let shared = &*self.shared;
@@ -147,7 +152,7 @@ impl<A: Analysis> FileScanner<A> {
             let waiting_since = Instant::now();
             let reservation = shared.budget.try_acquire(retained).or_else(|| {
                 *lock(&self.watch.reading_since) = None;
-                before_waiting();
+                before_waiting(retained);
                 shared.budget.acquire(retained, &shared.cancel)
             });
             let Some(reservation) = reservation else {

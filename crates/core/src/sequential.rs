@@ -27,7 +27,7 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
         let mut scanner = context.scanner();
         for entry in entries {
             // Nothing to hand over before waiting: the record before this one has been consumed.
-            let result = scanner.scan(entry, WorkerId::Thread(0), &mut || {});
+            let result = scanner.scan(entry, WorkerId::Thread(0), &mut |_| {});
             let flow = sink(tally.admit(result));
             tally.release();
             if flow.is_break() {

@@ -178,7 +178,7 @@ impl<A: Analysis> Crew<A> {
         while bytes < LEAF_BYTES
             && let Some(entry) = entries.next()
         {
-            let record = scanner.scan(entry, WorkerId::Thread(thread), &mut || {
+            let record = scanner.scan(entry, WorkerId::Thread(thread), &mut |_| {
                 self.outlet.send(std::mem::take(&mut done));
             });
             bytes += record.bytes;
