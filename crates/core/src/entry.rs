@@ -208,7 +208,11 @@ pub struct FileEntry {
 impl FileEntry {
     /// A file named by its path, to be opened from the current directory, links followed.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), root: None, size_hint: None }
+        Self::named(path, None)
+    }
+
+    pub(crate) fn named(path: impl Into<PathBuf>, size_hint: Option<u64>) -> Self {
+        Self { path: path.into(), root: None, size_hint }
     }
 
     /// A file below a root, to be opened from there. `path` starts with the root's.

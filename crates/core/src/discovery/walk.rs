@@ -41,7 +41,7 @@ impl Walk {
             if metadata.is_dir() {
                 directories.push((path.clone(), metadata.dev()));
             } else if metadata.is_file() {
-                named.push(Ok(FileEntry::new(path)));
+                named.push(Ok(FileEntry::named(path, discovery.sizes.then_some(metadata.len()))));
             } else {
                 named.push(Err(ReadError::new(ErrorKind::NotRegular, Operation::Stat, path)));
             }
