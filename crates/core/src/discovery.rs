@@ -200,6 +200,11 @@ impl Discovery {
         Walk::start(self, Filter::new(&self.extensions, &self.include, &self.exclude)?)
     }
 
+    /// The token given to [`cancel_token`](Self::cancel_token).
+    pub(crate) fn token(&self) -> &CancelToken {
+        &self.cancel
+    }
+
     fn links(&self) -> Links {
         match (self.follow_links, self.confined) {
             (false, _) => Links::NotFollowed,

@@ -35,6 +35,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod advise;
 mod analysis;
 mod background;
 mod budget;
