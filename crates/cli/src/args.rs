@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum, ValueHint};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use polyread_cli::Strategy;
 use polyread_core::{CancelToken, Discovery, Limits};
@@ -16,8 +16,10 @@ use polyread_core::{CancelToken, Discovery, Limits};
 /// unless told otherwise. A file that cannot be read never ends the run.
 #[derive(Debug, Parser)]
 #[command(name = "polyread", version, after_help = AFTER_HELP, max_term_width = 100)]
+// Nothing but `advise` in the first place is a command: a directory may have any other name, `help` too.
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct Args {
-    /// Directories to walk, and files to read whatever their names
+    /// Directories to walk, and files to read whatever their names; for one called advise write ./advise
     #[arg(required_unless_present = "completions", value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
 
@@ -45,30 +47,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Reading")]
     timeout: Option<Duration>,
 
-    /// Only files with one of these extensions, separated by commas: md,txt
-    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', value_parser = extension, help_heading = "Choosing files")]
-    ext: Vec<String>,
-
-    /// Only files that match; a glob without a / is matched with the name, one with a / with the path below its PATH
-    /// (repeatable)
-    #[arg(short, long, value_name = "GLOB", help_heading = "Choosing files")]
-    include: Vec<String>,
-
-    /// No files and no directories that match (repeatable)
-    #[arg(short = 'x', long, value_name = "GLOB", help_heading = "Choosing files")]
-    exclude: Vec<String>,
-
-    /// Leave out files and directories whose name starts with a dot
-    #[arg(long, help_heading = "Choosing files")]
-    skip_hidden: bool,
-
-    /// Obey .ignore and, within a git repository, .gitignore and git's exclude files
-    #[arg(long, help_heading = "Choosing files")]
-    ignore_files: bool,
-
-    /// Follow symbolic links
-    #[arg(short = 'L', long, help_heading = "Choosing files")]
-    follow: bool,
+    #[command(flatten)]
+    choosing: Choosing,
 
     /// How to write the results; json is one object a line, the summary last
     #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
@@ -85,6 +65,71 @@ pub(crate) struct Args {
     /// Print completions for a shell, and do nothing else
     #[arg(long, value_enum, value_name = "SHELL", exclusive = true, help_heading = "Output")]
     pub(crate) completions: Option<Shell>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What the program does beside reading.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Advise(AdviseArgs),
+}
+
+/// Look at the sizes of all files and advise on a strategy, without reading any
+///
+/// The advice follows rules of thumb: tokio for more than 1,000 files of less than 1,000 bytes on average, else
+/// multiprocess for work that is bound by the processor, hybrid where at least one file in ten is below 10,000 bytes and
+/// one in ten is not, rayon for the rest. What is best on this machine, cargo xtask bench PATH finds out.
+///
+/// A directory called advise is read with polyread ./advise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ADVISE_AFTER_HELP)]
+pub(crate) struct AdviseArgs {
+    /// Directories to walk, and files to look at whatever their names
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The work on the bytes takes longer than reading them, which no tree can tell: parsing, compressing, a slow hash
+    #[arg(long, help_heading = "Advice")]
+    pub(crate) cpu_bound: bool,
+
+    #[command(flatten)]
+    pub(crate) choosing: Choosing,
+
+    /// How to write the advice; json is one object
+    #[arg(short, long, value_enum, default_value = "text", help_heading = "Output")]
+    pub(crate) format: Format,
+}
+
+/// What [`Args`] and [`AdviseArgs`] have in common: which files.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Choosing files")]
+pub(crate) struct Choosing {
+    /// Only files with one of these extensions, separated by commas: md,txt
+    #[arg(short, long, value_name = "EXT,…", value_delimiter = ',', value_parser = extension)]
+    ext: Vec<String>,
+
+    /// Only files that match; a glob without a / is matched with the name, one with a / with the path below its PATH
+    /// (repeatable)
+    #[arg(short, long, value_name = "GLOB")]
+    include: Vec<String>,
+
+    /// No files and no directories that match (repeatable)
+    #[arg(short = 'x', long, value_name = "GLOB")]
+    exclude: Vec<String>,
+
+    /// Leave out files and directories whose name starts with a dot
+    #[arg(long)]
+    skip_hidden: bool,
+
+    /// Obey .ignore and, within a git repository, .gitignore and git's exclude files
+    #[arg(long)]
+    ignore_files: bool,
+
+    /// Follow symbolic links
+    #[arg(short = 'L', long)]
+    follow: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -97,6 +142,8 @@ Examples:
       The summary alone, as JSON
   polyread --timeout 30 --max-file-size 1000000000 /srv
       No file may take longer than 30 seconds or be larger than 1 GB
+  polyread advise src
+      Which strategy suits the files below src, and why
 
 Exit codes:
   0  everything was read (what was skipped does not count)
@@ -104,6 +151,15 @@ Exit codes:
   2  nothing could start: bad usage, bad glob, no such path
   3  finished, and some files failed
   130, 143  stopped by SIGINT or SIGTERM, after what was finished had been written
+  141  the reader of standard output went away";
+
+const ADVISE_AFTER_HELP: &str = "\
+Exit codes:
+  0  there is advice, or no file to advise on
+  1  standard output could not be written
+  2  nothing could start: bad usage, bad glob, no such path
+  3  not one file was found, and something could not be looked at
+  130, 143  stopped by SIGINT or SIGTERM, after advice on what had been seen
   141  the reader of standard output went away";
 
 /// What to do with the bytes of a file.
@@ -126,9 +182,9 @@ pub(crate) enum Format {
     Json,
 }
 
-impl Args {
-    pub(crate) fn discovery(&self, cancel: &CancelToken) -> Discovery {
-        let mut discovery = Discovery::of_roots(&self.paths)
+impl Choosing {
+    pub(crate) fn discovery(&self, paths: &[PathBuf], cancel: &CancelToken) -> Discovery {
+        let mut discovery = Discovery::of_roots(paths)
             .extensions(&self.ext)
             .skip_hidden(self.skip_hidden)
             .ignore_files(self.ignore_files)
@@ -141,6 +197,31 @@ impl Args {
             discovery = discovery.exclude(glob);
         }
         discovery
+    }
+
+    /// The options that choose the same files once more.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let Self { ext, include, exclude, skip_hidden, ignore_files, follow } = self;
+        let mut options = Vec::new();
+        let mut option = |name: &str, value: &str| match value.strip_prefix('-') {
+            // By itself it would be taken for an option.
+            Some(_) => options.push(format!("{name}={value}")),
+            None => options.extend([name.to_owned(), value.to_owned()]),
+        };
+        if !ext.is_empty() {
+            option("--ext", &ext.join(","));
+        }
+        include.iter().for_each(|glob| option("--include", glob));
+        exclude.iter().for_each(|glob| option("--exclude", glob));
+        let flags = [("--skip-hidden", skip_hidden), ("--ignore-files", ignore_files), ("--follow", follow)];
+        options.extend(flags.iter().filter(|(_, given)| **given).map(|(name, _)| (*name).to_owned()));
+        options
+    }
+}
+
+impl Args {
+    pub(crate) fn discovery(&self, cancel: &CancelToken) -> Discovery {
+        self.choosing.discovery(&self.paths, cancel)
     }
 
     pub(crate) fn limits(&self) -> Limits {

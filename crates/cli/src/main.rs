@@ -1,15 +1,18 @@
 //! `polyread`: reads every file of directory trees at once, in the concurrency model of one's choice.
 //!
 //! From the top: [`args`] is the command line, [`run`] reads and delivers, [`output`] writes records as text or JSON,
-//! [`stop`] turns signals into a cancelled run, [`progress`] draws the bar.
+//! [`stop`] turns signals into a cancelled run, [`progress`] draws the bar. [`advise`] is the command of that name, and
+//! [`shell`] quotes what it tells to run next.
 
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used)]
 
+mod advise;
 mod args;
 mod output;
 mod progress;
 mod run;
+mod shell;
 mod stop;
 
 use std::io::{self, Write};
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::Args;
+use args::{Args, Command};
 use run::Ending;
 
 fn main() -> ExitCode {
@@ -28,7 +31,11 @@ fn main() -> ExitCode {
         let written = io::stdout().write_all(&script);
         return written.map_or_else(|error| Ending::of_output_error(&error), |()| Ending::Whole).into();
     }
-    match run::run(&args) {
+    let ended = match &args.command {
+        Some(Command::Advise(args)) => advise::run(args),
+        None => run::run(&args),
+    };
+    match ended {
         Ok(ending) => ending.into(),
         Err(error) => {
             complain(&format!("{error:#}"));

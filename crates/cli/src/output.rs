@@ -308,7 +308,7 @@ fn json_error(error: &ReadError) -> JsonError {
 }
 
 /// `3 dangling, 1 not-regular`, the kinds that are skips or those that are not.
-fn kinds(errors: &BTreeMap<ErrorKind, u64>, is_skip: bool) -> String {
+pub(crate) fn kinds(errors: &BTreeMap<ErrorKind, u64>, is_skip: bool) -> String {
     let kinds = errors.iter().filter(|(kind, _)| kind.is_skip() == is_skip);
     kinds.map(|(kind, number)| format!("{} {kind}", HumanCount(*number))).collect::<Vec<_>>().join(", ")
 }

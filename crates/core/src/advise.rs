@@ -171,34 +171,32 @@ pub fn choose_for(characteristics: &Characteristics, cores: usize) -> Option<Adv
     let mean = seen.mean_size()?;
     let (small, large) = (seen.small_files(), seen.files() - seen.small_files());
     let [files, small, large] = [seen.files(), small, large].map(Grouped);
-    let mean_of_all = format!("{} of {} bytes on average", count(seen.files(), "file"), Grouped(mean));
+    let all = format!("{} of {} bytes on average", count(seen.files(), "file"), Grouped(mean));
+    let line = Grouped(Characteristics::SMALL);
     let (approach, why) = if mean < TINY_MEAN && seen.files() > MANY_FILES {
+        let (many, tiny) = (Grouped(MANY_FILES), Grouped(TINY_MEAN));
         let why = format!(
-            "{mean_of_all}, which is more than {} files and less than {} bytes: such files are waited for rather than \
-             read, and a task that waits costs next to nothing",
-            Grouped(MANY_FILES),
-            Grouped(TINY_MEAN)
+            "{all}, which is more than {many} files and less than {tiny} bytes: such files are waited for rather than \
+             read, and a task that waits costs next to nothing"
         );
         (Approach::Tokio, why)
     } else if seen.is_cpu_bound() {
         let why = format!(
-            "the work on the bytes takes longer than reading them, as was said of these {mean_of_all}: processes keep all \
-             cores busy with it and share nothing"
+            "{all}, and the work on the bytes was said to take longer than reading them: processes keep all cores busy \
+             with it and share nothing"
         );
         (Approach::Multiprocess, why)
     } else if seen.is_mixed_workload() {
         let why = format!(
-            "of {files} files {small} are below {} bytes and {large} are not, at least one in {} each: small ones go to \
-             tasks and the others to threads",
-            Grouped(Characteristics::SMALL),
+            "{small} of {files} files are below {line} bytes and {large} are not, at least one in {} on each side: small \
+             ones go to tasks, the others to threads",
             Characteristics::MIXED_SHARE
         );
         (Approach::Hybrid, why)
     } else {
         let why = format!(
-            "{mean_of_all}, {small} of them below {} bytes and {large} not: neither very many tiny files, nor small and \
-             large ones mixed, nor work that was said to be bound by the processor, and threads suit everything else",
-            Grouped(Characteristics::SMALL)
+            "{all}, {small} of them below {line} bytes and {large} not: neither very many tiny files, nor small and large \
+             ones mixed, nor work that was said to be bound by the processor, and threads suit everything else"
         );
         (Approach::Rayon, why)
     };
@@ -298,7 +296,7 @@ mod tests {
         let why = |seen: &Characteristics| choose_for(seen, 2).unwrap().why;
         assert!(why(&files(12_345, 678)).starts_with("12,345 files of 678 bytes on average"));
         let mixed = why(&files(2_000, 5_000).with_files(1_000, 20_000));
-        assert!(mixed.starts_with("of 3,000 files 2,000 are below 10,000 bytes and 1,000 are not"), "{mixed}");
+        assert!(mixed.starts_with("2,000 of 3,000 files are below 10,000 bytes and 1,000 are not"), "{mixed}");
         assert!(
             why(&files(1, 5)).starts_with("1 file of 5 bytes on average, 1 of them below"),
             "{}",

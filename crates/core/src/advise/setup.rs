@@ -82,7 +82,7 @@ pub fn optimal_async_config(cores: usize, memory_limit: u64) -> Setup {
     let wanted = cores.saturating_mul(4).clamp(50, 100);
     let fitting = usize::try_from(memory_limit / BYTES_PER_TASK).unwrap_or(usize::MAX);
     let permits = wanted.min(fitting).max(1);
-    let mut why = format!("{wanted} files in flight: four for each core, which are {cores}, but 50 to 100");
+    let mut why = format!("{wanted} files in flight: four for each core (cores: {cores}), at least 50 and at most 100");
     if permits < wanted {
         why += &format!("; of these, {permits} in {memory_limit} bytes, at {BYTES_PER_TASK} bytes each");
     }
@@ -93,7 +93,7 @@ pub fn optimal_async_config(cores: usize, memory_limit: u64) -> Setup {
 pub fn optimal_thread_config(cores: usize) -> Setup {
     let cores = cores.max(1);
     let workers = cores.saturating_add(1);
-    let why = format!("{workers} threads: one more than the cores, which are {cores}, as some wait for the disk");
+    let why = format!("{workers} threads: one more than cores (cores: {cores}), for one that waits for the disk");
     Setup { approach: Approach::Rayon, settings: Settings::workers(workers), why }
 }
 
@@ -101,7 +101,7 @@ pub fn optimal_thread_config(cores: usize) -> Setup {
 pub fn optimal_process_config(cores: usize) -> Setup {
     let workers = cores.max(1);
     let noun = if workers == 1 { "process" } else { "processes" };
-    let why = format!("{workers} {noun}: one for each core");
+    let why = format!("{workers} {noun}: one for each core (cores: {workers})");
     Setup { approach: Approach::Multiprocess, settings: Settings::workers(workers), why }
 }
 
