@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// same wherever it runs:
 ///
 /// - `panic WORDS`: panics.
+/// - `abort`, `exit CODE`: ends the process, for those who have some to spare.
 /// - `sleep MILLISECONDS`: sleeps at each chunk.
 /// - `hang`: once, for a time that no test waits for, and without looking at any clock, as a call that hangs in the kernel.
 /// - `append PATH`: writes a byte to the end of that file, once.
@@ -70,6 +71,8 @@ impl Scripted {
         let words = String::from_utf8_lossy(argument);
         match command {
             b"panic" => panic!("{words}"),
+            b"abort" => std::process::abort(),
+            b"exit" => std::process::exit(words.parse().expect("a code")),
             b"sleep" => self.sleep = Duration::from_millis(words.parse().expect("milliseconds")),
             b"hang" => {
                 std::thread::sleep(Duration::from_secs(20));

@@ -28,6 +28,8 @@
 
 mod board;
 mod config;
+#[cfg(test)]
+mod garbage;
 mod pool;
 mod process;
 mod protocol;

@@ -411,16 +411,14 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
                 taken
             }
             Answer::Done { batch, taken } => {
-                let in_hand = self.in_hand.pop_front().filter(|in_hand| in_hand.number == batch);
-                let mut in_hand = in_hand.ok_or_else(|| nonsense("it is done with what it was not given"))?;
-                let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(in_hand.tasks.len());
-                let left = in_hand.tasks.split_off(taken);
-                if in_hand.tasks.iter().any(Option::is_some) {
-                    self.in_hand.push_front(in_hand);
-                    self.crew.work.put_back(left.into_iter().flatten());
+                let in_hand = self.in_hand.front().filter(|in_hand| in_hand.number == batch);
+                let in_hand = in_hand.ok_or_else(|| nonsense("it is done with what it was not given"))?;
+                let taken = count(taken).min(in_hand.tasks.len());
+                if in_hand.tasks[..taken].iter().any(Option::is_some) {
                     return Err(nonsense("it is done without a record of each file"));
                 }
                 // Backwards, so that they stand in front of the queue as they were.
+                let left = self.in_hand.pop_front().map(|in_hand| in_hand.tasks).unwrap_or_default();
                 self.crew.work.put_back(left.into_iter().rev().flatten());
                 self.allowance = None;
                 Ok(())

@@ -1,0 +1,251 @@
+//! Workers that talk nonsense, and a parent that survives each of them.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use polyread_conformance::{run_alone, tree};
+use polyread_core::{Discovery, ErrorKind, FileReader, Job, Limits, TextStats};
+
+use crate::board::{Board, Position};
+use crate::process::SOCKET;
+use crate::protocol::{
+    Answer, Bytes, Hello, MOST_BYTES, Order, Packet, Payload, SentRecord, Shared, VERSION, receive, send,
+};
+use crate::{Config, MultiprocessReader, worker};
+
+/// Descriptors of this process that are sockets.
+fn sockets() -> BTreeSet<i32> {
+    let is_socket = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    };
+    let sockets = std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter(is_socket);
+    sockets.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+/// What a fake worker has in its hands.
+struct Fake {
+    orders: IpcReceiver<Packet>,
+    answers: IpcSender<Packet>,
+    /// The socket behind `answers`.
+    socket: i32,
+    board: Board,
+}
+
+impl Fake {
+    /// Behaves until it has been given its first batch; `None` in a process that is no worker.
+    fn until_first_batch() -> Option<Self> {
+        let fake = Self::until_hello(VERSION)?;
+        loop {
+            match receive(&fake.orders, None).unwrap().unwrap().0 {
+                Order::Begin(_) => send(&fake.answers, &Answer::Ready, Shared::default()).unwrap(),
+                Order::Batch(batch) => {
+                    // It claims to have begun with all of them.
+                    let begun = u32::try_from(batch.files.len()).unwrap();
+                    fake.board.begin(Position { batch: batch.number, begun });
+                    return Some(fake);
+                }
+                Order::Room(_) => {}
+            }
+        }
+    }
+
+    fn until_hello(version: u32) -> Option<Self> {
+        if !worker::is_worker() {
+            return None;
+        }
+        let (to_orders, orders) = ipc::channel().unwrap();
+        let before = sockets();
+        let (answers, from_answers) = ipc::channel().unwrap();
+        // The sender's is the first of the pair.
+        let socket = *sockets().difference(&before).min().unwrap();
+        let (board, memory) = Board::new().unwrap();
+        let hello = Hello { version, orders: to_orders, answers: from_answers, board: memory };
+        IpcSender::connect(std::env::var(SOCKET).unwrap()).unwrap().send(hello).unwrap();
+        Some(Self { orders, answers, socket, board })
+    }
+
+    /// Sends a packet of these bytes, whatever the channel would have made of them.
+    #[expect(unsafe_code, reason = "the channel does not give its descriptor away")]
+    fn send_raw(&self, bytes: &[u8]) {
+        // SAFETY: the descriptor is that of `answers`, which is open as long as `self`.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket) };
+        assert_eq!(rustix::io::write(socket, bytes).unwrap(), bytes.len());
+    }
+
+    fn answer(&self, answer: &Answer) {
+        send(&self.answers, answer, Shared::default()).unwrap();
+    }
+}
+
+/// So that its end is not what is noticed.
+fn live_on() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Reads a few files with such workers. What became of the files: the kinds of their errors.
+fn kinds(worker: &str) -> BTreeSet<ErrorKind> {
+    let config = Config::default().in_tests(&format!("garbage::{worker}")).respawns(8);
+    let tree = tree::many(3);
+    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
+    let mut kinds = Vec::new();
+    let summary =
+        MultiprocessReader::with_config(config).read(job.limits(Limits::default().workers(2)), &mut |record| {
+            kinds.push(record.outcome.unwrap_err().kind());
+            ControlFlow::Continue(())
+        });
+    assert_eq!((summary.unwrap().failed(), kinds.len()), (3, 3));
+    kinds.into_iter().collect()
+}
+
+/// A fake worker and the test that it is survived.
+macro_rules! survived {
+    ($($worker:ident: $kind:ident, |$fake:ident| $misbehave:block)*) => {
+        $(
+            mod $worker {
+                use super::*;
+
+                #[test]
+                fn worker() {
+                    let Some($fake) = Fake::until_first_batch() else { return };
+                    $misbehave
+                    live_on();
+                }
+
+                #[test]
+                fn is_survived() {
+                    run_alone(|| {
+                        let kinds = kinds(concat!(stringify!($worker), "::worker"));
+                        assert_eq!(kinds, BTreeSet::from([ErrorKind::$kind]));
+                    });
+                }
+            }
+        )*
+    };
+}
+
+survived! {
+    answers_noise: Protocol, |fake| {
+        fake.send_raw(&[0xa5; 333]);
+    }
+    answers_a_few_bytes: Protocol, |fake| {
+        fake.send_raw(&[1, 2, 3]);
+    }
+    claims_a_length_without_end: Protocol, |fake| {
+        // The channel's own header: bytes in this packet, bytes in the whole message.
+        let mut packet = [0; 64];
+        packet[..8].copy_from_slice(&64u64.to_ne_bytes());
+        packet[8..16].copy_from_slice(&(1u64 << 60).to_ne_bytes());
+        fake.send_raw(&packet);
+    }
+    sends_half_a_message: Protocol, |fake| {
+        let mut packet = [0; 64];
+        packet[..8].copy_from_slice(&128u64.to_ne_bytes());
+        packet[8..16].copy_from_slice(&112u64.to_ne_bytes());
+        fake.send_raw(&packet);
+    }
+    dies_in_the_middle_of_a_message: Protocol, |fake| {
+        let mut packet = [0; 64];
+        packet[..8].copy_from_slice(&128u64.to_ne_bytes());
+        fake.send_raw(&packet);
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+    }
+    answers_in_another_protocol: Protocol, |fake| {
+        // A message that is whole, of a type that the parent does not know.
+        let other: IpcSender<(u64, String)> = fake.answers.clone().to_opaque().to();
+        other.send((u64::MAX, "what is this?".to_owned())).unwrap();
+    }
+    records_what_it_was_not_given: Protocol, |fake| {
+        let nothing = || Ok(Payload::Inline(Bytes(Vec::new())));
+        let record = SentRecord { place: 4711, outcome: nothing(), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+        fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+    }
+    outputs_that_are_none: Protocol, |fake| {
+        let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
+        let record = SentRecord { place: 0, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+        fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+    }
+    names_memory_that_it_did_not_send: Protocol, |fake| {
+        let record =
+            SentRecord { place: 0, outcome: Ok(Payload::Shared(3)), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+        fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+    }
+    is_done_without_records: Protocol, |fake| {
+        fake.answer(&Answer::Done { batch: 1, taken: 1 });
+    }
+    is_done_with_what_it_was_not_given: Protocol, |fake| {
+        fake.answer(&Answer::Done { batch: 77, taken: 0 });
+    }
+    asks_for_more_room_than_there_is: Protocol, |fake| {
+        fake.answer(&Answer::NeedsRoom(u64::MAX));
+    }
+    answers_what_it_was_not_asked: Protocol, |fake| {
+        fake.answer(&Answer::Ready);
+    }
+}
+
+/// A worker built from another version of this crate.
+#[test]
+fn speaks_another_version() {
+    if Fake::until_hello(VERSION + 1).is_some() {
+        live_on();
+    }
+}
+
+/// A worker that knocks and then says nothing that could be understood.
+#[test]
+fn says_hello_in_nonsense() {
+    if !worker::is_worker() {
+        return;
+    }
+    let hello: IpcSender<String> = IpcSender::connect(std::env::var(SOCKET).unwrap()).unwrap();
+    hello.send("good morning".to_owned()).unwrap();
+    live_on();
+}
+
+#[test]
+fn workers_that_cannot_be_understood_are_refused() {
+    run_alone(|| {
+        for (worker, said) in [("speaks_another_version", "version"), ("says_hello_in_nonsense", "hello")] {
+            let config = Config::default().in_tests(&format!("garbage::{worker}"));
+            let job = Job::of_paths(["/proc/version"], TextStats::default());
+            let read = MultiprocessReader::with_config(config).read(job, &mut |_| ControlFlow::Continue(()));
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    });
+}
+
+/// A message may be as large as it is limited to, and a stopped worker does not keep its parent waiting: two of the
+/// largest fit into a socket that nobody reads.
+#[test]
+fn two_messages_of_the_largest_size_do_not_block() {
+    run_alone(|| {
+        let (sender, _receiver) = ipc::channel().unwrap();
+        for _ in 0..2 {
+            let payload = Payload::Inline(Bytes(vec![1; usize::try_from(MOST_BYTES).unwrap() - 100]));
+            let record = SentRecord { place: 0, outcome: Ok(payload), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            send(&sender, &Answer::Records { batch: 1, records: vec![record] }, Shared::default()).unwrap();
+        }
+    });
+}
+
+/// Memory that is shared is as long as it was sent, and what is too long for a message is refused by the sender.
+#[test]
+fn messages_are_limited() {
+    let (sender, receiver) = ipc::channel().unwrap();
+    let mut shared = Shared::default();
+    let payload = shared.payload(&vec![7; 1 << 20]);
+    let record = SentRecord { place: 0, outcome: Ok(payload), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+    send(&sender, &Answer::Records { batch: 1, records: vec![record] }, shared).unwrap();
+    let Some((Answer::Records { records, .. }, shared)) = receive(&receiver, None).unwrap() else {
+        panic!("no records")
+    };
+    assert_eq!(shared.bytes(records[0].outcome.as_ref().unwrap()).unwrap(), vec![7; 1 << 20]);
+    let too_long = Answer::Refused("x".repeat(usize::try_from(MOST_BYTES).unwrap()));
+    assert!(send(&sender, &too_long, Shared::default()).is_err());
+}
