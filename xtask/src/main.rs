@@ -28,6 +28,8 @@ enum Command {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
+    // In a worker process of a sample of the multiprocess strategy this is all there is to do.
+    polyread_cli::Worker::new().run();
     match Cli::parse().command {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),

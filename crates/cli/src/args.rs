@@ -31,7 +31,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, default_value = "text-stats", help_heading = "Reading")]
     pub(crate) analysis: Analysis,
 
-    /// Workers: threads of rayon, half of the hops in flight of tokio [default: the number of cores]
+    /// Workers: threads of rayon, processes of multiprocess, half of the hops in flight of tokio and async-std
+    /// [default: the number of cores]
     #[arg(short, long, value_name = "N", help_heading = "Reading")]
     workers: Option<NonZero<usize>>,
 

@@ -6,9 +6,13 @@
 // What to print, and whether to end, is the program's to decide.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
-use polyread_core::{Analysis, FileReader, SequentialReader};
+use polyread_async_std::AsyncStdReader;
+use polyread_core::{FileReader, SequentialReader};
+use polyread_multiprocess::MultiprocessReader;
 use polyread_rayon::RayonReader;
 use polyread_tokio::TokioReader;
+
+pub use polyread_multiprocess::{self as multiprocess, PortableAnalysis, Worker};
 
 /// The version of polyread.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -23,11 +27,15 @@ pub enum Strategy {
     Rayon,
     /// Cooperative tasks under a semaphore
     Tokio,
+    /// The same tasks on another runtime, which is discontinued
+    AsyncStd,
+    /// Worker processes
+    Multiprocess,
 }
 
 impl Strategy {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 3] = [Self::Sequential, Self::Rayon, Self::Tokio];
+    pub const ALL: [Self; 5] = [Self::Sequential, Self::Rayon, Self::Tokio, Self::AsyncStd, Self::Multiprocess];
 
     /// The stable name.
     pub fn name(self) -> &'static str {
@@ -35,15 +43,20 @@ impl Strategy {
             Self::Sequential => "sequential",
             Self::Rayon => "rayon",
             Self::Tokio => "tokio",
+            Self::AsyncStd => "async-std",
+            Self::Multiprocess => "multiprocess",
         }
     }
 
-    /// A reader of this model with its default settings.
-    pub fn reader<A: Analysis>(self) -> Box<dyn FileReader<A>> {
+    /// A reader of this model with its default settings. For the one whose workers are processes the program must run a
+    /// [`Worker`] early in its `main`.
+    pub fn reader<A: PortableAnalysis>(self) -> Box<dyn FileReader<A>> {
         match self {
             Self::Sequential => Box::new(SequentialReader::new()),
             Self::Rayon => Box::new(RayonReader::new()),
             Self::Tokio => Box::new(TokioReader::new()),
+            Self::AsyncStd => Box::new(AsyncStdReader::new()),
+            Self::Multiprocess => Box::new(MultiprocessReader::new()),
         }
     }
 }

@@ -24,6 +24,8 @@ use args::{Args, Command};
 use run::Ending;
 
 fn main() -> ExitCode {
+    // In a worker process of the multiprocess strategy this is all there is to do.
+    polyread_cli::Worker::new().run();
     let args = Args::parse();
     if let Some(shell) = args.completions {
         let mut script = Vec::new();

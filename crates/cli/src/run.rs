@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::anyhow;
+use polyread_cli::PortableAnalysis;
 use polyread_core::{ByteCount, CancelToken, Contents, FileResult, Job, Progress, Stopped, TextStats};
 
 use crate::args::{Analysis, Args};
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 
 fn run_with<A>(args: &Args, analysis: A) -> anyhow::Result<Ending>
 where
-    A: polyread_core::Analysis<Output: Into<Finding>>,
+    A: PortableAnalysis<Output: Into<Finding>>,
 {
     let (cancel, progress) = (CancelToken::new(), Progress::new());
     let stop = Stop::on_signals(cancel.clone()).map_err(|error| anyhow!("cannot listen to signals: {error}"))?;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::exit;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::Thread;
+use std::time::Duration;
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use polyread_core::{
@@ -17,6 +18,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::PortableAnalysis;
 use crate::board::{Board, Position};
+use crate::pool::lock;
 use crate::process::{PARENT, SOCKET};
 use crate::protocol::{
     self, Answer, Batch, Begin, Hello, MOST_BYTES, MOST_SHARED, Order, Packet, Payload, SentError, SentFile,
@@ -118,7 +120,7 @@ pub(crate) fn is_worker() -> bool {
 struct Station {
     analyses: BTreeMap<&'static str, Open>,
     orders: IpcReceiver<Packet>,
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
     board: Arc<Board>,
     /// Batches that came while something else was waited for.
     waiting: VecDeque<Batch>,
@@ -133,8 +135,7 @@ impl Station {
         let (board, memory) = Board::new().ok_or_else(|| std::io::Error::other("no board"))?;
         let hello = Hello { version: VERSION, orders: to_orders, answers: from_answers, board: memory };
         IpcSender::connect(socket.to_owned())?.send(hello).map_err(std::io::Error::other)?;
-        let outbox =
-            Outbox { answers, batch: 0, records: Vec::new(), bytes: 0, shared: Shared::default(), since: None };
+        let outbox = Outbox::open(answers)?;
         let (waiting, roots) = (VecDeque::new(), Vec::new());
         Ok(Self { analyses, orders, outbox, board: Arc::new(board), waiting, roots, parent: 0 })
     }
@@ -190,7 +191,7 @@ impl Station {
         let Batch { number, roots, files } = batch;
         let parent = self.parent;
         self.roots.extend(roots.into_iter().map(|root| reopen(root, parent)));
-        self.outbox.batch = number;
+        self.outbox.begin(number);
         let (mut taken, mut bytes) = (0, 0);
         for file in files {
             if bytes >= BATCH_BYTES {
@@ -201,7 +202,7 @@ impl Station {
             self.board.begin(Position { batch: number, begun: taken });
             let found = find(file, &self.roots);
             let Self { orders, outbox, waiting, .. } = self;
-            bytes += desk.read(place, found, outbox, &mut |outbox, room| outbox.ask_for(room, orders, waiting));
+            bytes += desk.read(place, found, outbox, &mut |room| outbox.ask_for(room, orders, waiting));
         }
         desk.rest();
         self.outbox.flush();
@@ -241,8 +242,8 @@ trait Desk {
         &mut self,
         place: u32,
         found: Result<FileEntry, ReadError>,
-        outbox: &mut Outbox,
-        ask: &mut dyn FnMut(&mut Outbox, u64) -> u64,
+        outbox: &Outbox,
+        ask: &mut dyn FnMut(u64) -> u64,
     ) -> u64;
 
     /// The batch is done: what is left of the room goes back.
@@ -266,12 +267,12 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
         &mut self,
         place: u32,
         found: Result<FileEntry, ReadError>,
-        outbox: &mut Outbox,
-        ask: &mut dyn FnMut(&mut Outbox, u64) -> u64,
+        outbox: &Outbox,
+        ask: &mut dyn FnMut(u64) -> u64,
     ) -> u64 {
         let Self { scanner, allowance } = self;
         let entry = Entry { index: 0, found };
-        let record = scanner.scan(entry, WORKER, &mut |room| allowance.grant(ask(outbox, room)));
+        let record = scanner.scan(entry, WORKER, &mut |room| allowance.grant(ask(room)));
         outbox.put(place, record, |shared, output| pack(shared, &output))
     }
 
@@ -293,60 +294,93 @@ fn pack<T: serde::Serialize + 'static>(shared: &mut Shared, output: &T) -> Resul
     }
 }
 
-/// Records that wait for others to travel with.
+/// Where records wait for others to travel with. A thread of its own sees that they do not wait longer than
+/// [`FLUSH_AFTER`], whatever the file behind them takes.
 struct Outbox {
     answers: IpcSender<Packet>,
+    load: Mutex<Load>,
+    flusher: OnceLock<Thread>,
+}
+
+#[derive(Default)]
+struct Load {
     batch: u32,
     records: Vec<SentRecord>,
     /// Of what is in the records, about.
     bytes: usize,
     shared: Shared,
-    /// When the first of them came.
-    since: Option<Instant>,
 }
 
 impl Outbox {
+    fn open(answers: IpcSender<Packet>) -> std::io::Result<Arc<Self>> {
+        let this = Arc::new(Self { answers, load: Mutex::default(), flusher: OnceLock::new() });
+        let shared = Arc::clone(&this);
+        let flusher = std::thread::Builder::new().name("polyread-flush".to_owned()).spawn(move || {
+            loop {
+                // Until there is something to flush; and then for as long as that may wait.
+                std::thread::park();
+                std::thread::sleep(FLUSH_AFTER);
+                shared.flush();
+            }
+        })?;
+        let _ = this.flusher.set(flusher.thread().clone());
+        Ok(this)
+    }
+
+    fn begin(&self, batch: u32) {
+        lock(&self.load).batch = batch;
+    }
+
     /// Puts the record of a file in, and tells how many bytes were read for it.
     fn put<T>(
-        &mut self,
+        &self,
         place: u32,
         mut record: FileResult<T>,
         pack: impl FnOnce(&mut Shared, T) -> Result<Payload, (ErrorKind, String)>,
     ) -> u64 {
         /// What a record takes beside its payload.
         const OVERHEAD: usize = 64;
+        let mut load = lock(&self.load);
         let (mut room, bytes) = (record.hand_over_room(), record.bytes);
         let outcome = record.outcome.and_then(|output| {
-            pack(&mut self.shared, output).map_err(|(kind, detail)| {
+            pack(&mut load.shared, output).map_err(|(kind, detail)| {
                 room = 0;
                 ReadError::new(kind, Operation::Analyse, &record.path).with_bytes_read(bytes).with_detail(detail)
             })
         });
         let outcome = outcome.map_err(|error| SentError::from(&error));
-        self.bytes += OVERHEAD
+        load.bytes += OVERHEAD
             + match &outcome {
                 Ok(Payload::Inline(bytes)) => bytes.0.len(),
                 Ok(Payload::Shared(_)) => 0,
                 Err(_) => 1024,
             };
-        self.records.push(SentRecord { place, outcome, bytes, elapsed: record.elapsed, room });
-        let since = *self.since.get_or_insert_with(Instant::now);
+        load.records.push(SentRecord { place, outcome, bytes, elapsed: record.elapsed, room });
         // The largest that can still come is an output just too small to be shared.
-        let full = (self.bytes + protocol::SHARED_FROM + OVERHEAD) as u64 > MOST_BYTES / 2;
-        if full || self.shared.len() >= MOST_SHARED || since.elapsed() >= FLUSH_AFTER {
-            self.flush();
+        let is_full = (load.bytes + protocol::SHARED_FROM + OVERHEAD) as u64 > MOST_BYTES / 2;
+        if is_full || load.shared.len() >= MOST_SHARED {
+            self.send_off(&mut load);
+        } else if load.records.len() == 1
+            && let Some(flusher) = self.flusher.get()
+        {
+            flusher.unpark();
         }
         bytes
     }
 
-    fn flush(&mut self) {
-        if self.records.is_empty() {
+    fn flush(&self) {
+        self.send_off(&mut lock(&self.load));
+    }
+
+    /// Under the lock, so that messages leave in the order of their records.
+    fn send_off(&self, load: &mut Load) {
+        let Load { batch, records, bytes, shared } = load;
+        if records.is_empty() {
             return;
         }
-        let answer = Answer::Records { batch: self.batch, records: std::mem::take(&mut self.records) };
-        (self.bytes, self.since) = (0, None);
-        let shared = std::mem::take(&mut self.shared);
-        self.send(&answer, shared);
+        *bytes = 0;
+        let answer = Answer::Records { batch: *batch, records: std::mem::take(records) };
+        self.send(&answer, std::mem::take(shared));
     }
 
     fn send(&self, answer: &Answer, shared: Shared) {
@@ -357,7 +391,7 @@ impl Outbox {
     }
 
     /// Asks the parent for room and waits for it. The records go first: they hold the very room that is waited for.
-    fn ask_for(&mut self, room: u64, orders: &IpcReceiver<Packet>, waiting: &mut VecDeque<Batch>) -> u64 {
+    fn ask_for(&self, room: u64, orders: &IpcReceiver<Packet>, waiting: &mut VecDeque<Batch>) -> u64 {
         self.flush();
         self.send(&Answer::NeedsRoom(room), Shared::default());
         loop {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use polyread_conformance::{Scripted, run_alone, tree};
@@ -55,13 +57,13 @@ fn process_of<T>(record: &FileResult<T>) -> u32 {
 /// Reads a tree, with something happening to the process of one of its first records; asserts that every file has one
 /// record.
 fn read_while(
+    tree: &Path,
     files: usize,
     limits: Limits,
     reader: &MultiprocessReader,
     mut happen: impl FnMut(u32),
 ) -> (Summary, BTreeMap<u32, u64>) {
-    let tree = tree::many(files);
-    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default()).limits(limits);
+    let job = Job::new(Discovery::new(tree).walk().unwrap(), TextStats::default()).limits(limits);
     let (mut seen, mut attempts) = (vec![false; files], BTreeMap::new());
     let mut count = 0;
     let summary = reader.read(job, &mut |record| {
@@ -88,36 +90,43 @@ fn rounds() -> (usize, usize) {
 
 #[test]
 fn a_worker_that_is_killed_loses_nothing() {
-    run_alone(|| {
-        let (rounds, files) = rounds();
-        for round in 0..rounds {
-            let (summary, attempts) =
-                read_while(files, Limits::default().workers(2), &reader(), |process| send(process, Signal::KILL));
+    let (rounds, files) = rounds();
+    let tree = Arc::new(tree::many(files));
+    for round in 0..rounds {
+        let tree = Arc::clone(&tree);
+        run_alone(move || {
+            let limits = Limits::default().workers(2);
+            let kill = |process| send(process, Signal::KILL);
+            let (summary, attempts) = read_while(tree.path(), files, limits, &reader(), kill);
             assert_eq!((summary.read, summary.failed()), (files as u64, 0), "round {round}: {:?}", summary.errors);
             assert!(attempts.keys().all(|attempts| *attempts <= 2), "{attempts:?}");
             assert_eq!(children(), [0; 0], "round {round}");
-        }
-    });
+        });
+    }
 }
 
 #[test]
 fn a_worker_that_is_stopped_is_replaced_under_a_time_limit() {
-    run_alone(|| {
-        let (rounds, files) = rounds();
-        for round in 0..rounds {
+    let (rounds, files) = rounds();
+    let tree = Arc::new(tree::many(files));
+    for round in 0..rounds {
+        let tree = Arc::clone(&tree);
+        run_alone(move || {
             let limits = Limits::default().workers(2).timeout(Duration::from_millis(200));
-            let (summary, _) = read_while(files, limits, &reader(), |process| send(process, Signal::STOP));
+            let stop = |process| send(process, Signal::STOP);
+            let (summary, _) = read_while(tree.path(), files, limits, &reader(), stop);
             assert_eq!((summary.read, summary.failed()), (files as u64, 0), "round {round}: {:?}", summary.errors);
             assert_eq!(children(), [0; 0], "round {round}");
-        }
-    });
+        });
+    }
 }
 
 #[test]
 fn workers_that_are_all_killed_are_replaced() {
     run_alone(|| {
         let happen = |_| children().into_iter().for_each(|process| send(process, Signal::KILL));
-        let (summary, _) = read_while(4_000, Limits::default().workers(4), &reader(), happen);
+        let tree = tree::many(4_000);
+        let (summary, _) = read_while(tree.path(), 4_000, Limits::default().workers(4), &reader(), happen);
         assert_eq!((summary.read, summary.failed()), (4_000, 0), "{:?}", summary.errors);
     });
 }

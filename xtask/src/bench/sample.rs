@@ -12,7 +12,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use polyread_cli::Strategy;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use polyread_cli::multiprocess::{Config, Pool};
+use polyread_cli::{PortableAnalysis, Strategy};
 use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, TextCounts, TextStats};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
@@ -45,9 +48,10 @@ pub(crate) struct Args {
 pub(super) struct Sample {
     /// Wall-clock time in seconds, from before discovery to after the last thread's end.
     pub(super) elapsed_s: f64,
-    /// Processor time in seconds of all threads, in user and kernel mode.
+    /// Processor time in seconds of all threads and workers, in user and kernel mode.
     pub(super) cpu_s: f64,
-    /// The most physical memory in bytes that the process has had, `VmHWM`.
+    /// The most physical memory in bytes that the process has had, `VmHWM`, and that each of its workers has. What several
+    /// processes share, such as the pages of the program, counts in each.
     pub(super) peak_rss_bytes: u64,
     pub(super) found: Found,
 }
@@ -131,16 +135,21 @@ fn only_bytes<T>(_: T, bytes: u64) -> TextCounts {
     TextCounts { bytes, ..TextCounts::default() }
 }
 
-fn sample<A: polyread_core::Analysis>(
+fn sample<A: PortableAnalysis>(
     args: &Args,
     analysis: A,
     counts: impl Fn(A::Output, u64) -> TextCounts,
 ) -> Result<Sample> {
-    let (started, cpu_before) = (Instant::now(), cpu_seconds());
+    let (started, cpu_before) = (Instant::now(), cpu_seconds()?);
+    // Kept until their memory has been asked for; without a run in it a pool has no processes.
+    let pool = Pool::start(Config::default()).context("cannot start the pool of worker processes")?;
     let mut totals = Totals::default();
     let summary = {
         let files = Discovery::new(&args.path).walk()?;
-        let reader = args.strategy.reader();
+        let reader = match args.strategy {
+            Strategy::Multiprocess => Box::new(pool.reader()),
+            strategy => strategy.reader(),
+        };
         reader.read(Job::new(files, analysis), &mut |record| {
             if let Ok(output) = record.outcome {
                 totals += counts(output, record.bytes);
@@ -148,24 +157,36 @@ fn sample<A: polyread_core::Analysis>(
             ControlFlow::Continue(())
         })?
     };
-    let elapsed = started.elapsed();
+    let read = started.elapsed();
+    let processes = pool.idle_processes();
+    let own = peak_rss("self")?;
+    let peak_rss_bytes = own + processes.iter().map(|id| peak_rss(&id.to_string())).sum::<Result<u64>>()?;
+    // That the processes have ended belongs to the run, asking them does not.
+    let ending = Instant::now();
+    drop(pool);
+    let elapsed = read + ending.elapsed();
     Ok(Sample {
         elapsed_s: elapsed.as_secs_f64(),
-        cpu_s: cpu_seconds() - cpu_before,
-        peak_rss_bytes: peak_rss()?,
+        cpu_s: cpu_seconds()? - cpu_before,
+        peak_rss_bytes,
         found: Found { failed: summary.failed(), skipped: summary.skipped(), totals },
     })
 }
 
-fn cpu_seconds() -> f64 {
+/// Of this process and of the children that have ended.
+fn cpu_seconds() -> Result<f64> {
     let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    let children = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of the workers")?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    let own = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    Ok(own + seconds(children.user_time()) + seconds(children.system_time()))
 }
 
 /// `getrusage` would count what the parent had when it forked; this begins with the program.
-fn peak_rss() -> Result<u64> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+fn peak_rss(process: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kilobytes.ok_or_else(|| anyhow!("/proc/self/status has no VmHWM"))? * 1024)
+    Ok(kilobytes.ok_or_else(|| anyhow!("{path} has no VmHWM"))? * 1024)
 }
