@@ -286,6 +286,17 @@ fn wait_until(what: &str, mut happens: impl FnMut() -> bool) {
     }
 }
 
+/// A process and its children, where the kernel tells of them.
+fn processes_of(id: u32) -> Vec<PathBuf> {
+    let is_its = |process: &PathBuf| {
+        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
+        parent == Some(id)
+    };
+    let children = fs::read_dir("/proc").unwrap().flatten().map(|process| process.path()).filter(is_its);
+    children.chain([PathBuf::from(format!("/proc/{id}"))]).collect()
+}
+
 /// A run over a sparse file that takes hours to count, well into it, with the most memory it has had, in bytes.
 fn deep_in_a_sparse_file(tree: &TempDir, strategy: Strategy) -> (Child, u64) {
     let path = tree.path().join("sparse");
@@ -297,12 +308,14 @@ fn deep_in_a_sparse_file(tree: &TempDir, strategy: Strategy) -> (Child, u64) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Until it has read some hundred megabytes, by its own account.
-    let proc = PathBuf::from(format!("/proc/{}", child.id()));
+    // Until it has read some hundred megabytes, by its own account and that of its workers.
     let figure = |file: &str, key: &str| -> u64 {
-        let text = fs::read_to_string(proc.join(file)).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-        line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+        let figure = |process: PathBuf| -> u64 {
+            let text = fs::read_to_string(process.join(file)).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+            line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+        };
+        processes_of(child.id()).into_iter().map(figure).max().unwrap_or(0)
     };
     wait_until("the program reads", || figure("io", "rchar:") > 200_000_000);
     let peak = figure("status", "VmHWM:") * 1024;
