@@ -66,6 +66,11 @@ impl<T> Background<T> {
         })
     }
 
+    /// Whether the next item is one of a batch that has come already.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready.len() > 0
+    }
+
     /// The token that the producer looks at.
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel

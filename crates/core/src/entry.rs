@@ -5,11 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::budget::lock;
+use crate::split::Opened;
 use crate::{CancelToken, ErrorKind, Operation, ReadError};
 
 /// How every file is opened. `NONBLOCK` so that a FIFO that took a file's place cannot block the open, `NOCTTY` so that
@@ -203,6 +205,8 @@ pub struct FileEntry {
     path: PathBuf,
     root: Option<Arc<Root>>,
     size_hint: Option<u64>,
+    /// It was opened on the small side of a split run. Clones share it, and the first to be read takes it.
+    opened: Option<Arc<Mutex<Option<Opened>>>>,
 }
 
 impl FileEntry {
@@ -212,14 +216,14 @@ impl FileEntry {
     }
 
     pub(crate) fn named(path: impl Into<PathBuf>, size_hint: Option<u64>) -> Self {
-        Self { path: path.into(), root: None, size_hint }
+        Self { path: path.into(), root: None, size_hint, opened: None }
     }
 
     /// A file below a root, to be opened from there. `path` starts with the root's.
     ///
     /// For those who write a reader.
     pub fn below(root: Arc<Root>, path: PathBuf, size_hint: Option<u64>) -> Self {
-        Self { path, root: Some(root), size_hint }
+        Self { path, root: Some(root), size_hint, opened: None }
     }
 
     /// The path: the root as it was given, continued by what discovery found below it.
@@ -237,6 +241,15 @@ impl FileEntry {
     /// The size in bytes when it was listed, if it was asked for. A hint: files change, and those in `/proc` say 0.
     pub fn size_hint(&self) -> Option<u64> {
         self.size_hint
+    }
+
+    /// The same file, open already.
+    pub(crate) fn with_opened(self, opened: Opened) -> Self {
+        Self { opened: Some(Arc::new(Mutex::new(Some(opened)))), ..self }
+    }
+
+    pub(crate) fn take_opened(&mut self) -> Option<Opened> {
+        lock(&*self.opened.take()?).take()
     }
 
     pub(crate) fn into_path(self) -> PathBuf {

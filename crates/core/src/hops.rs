@@ -106,10 +106,12 @@ impl<A: Analysis> Hops<A> {
         while bytes < HOP_BYTES
             && let Some(entry) = batch.next()
         {
-            let record = scanner.scan(entry, worker, &mut |_| self.flush(&mut records));
-            bytes += record.bytes;
-            records.push(record);
+            if let Some(record) = scanner.scan(entry, worker, &mut |_| self.flush(&mut records)) {
+                bytes += record.bytes;
+                records.push(record);
+            }
         }
+        scanner.rest();
         lock(&self.idle).push(scanner);
         let mut first: Vec<_> = batch.collect();
         let second = first.split_off(first.len().div_ceil(2));
@@ -167,18 +169,17 @@ impl HopWatch {
         // Waiting for a thread counts apart from reading: with enough hung threads none becomes free.
         let (reason, bytes) = match &*state {
             State::Begun(watch) => match watch.reading_for() {
-                Some(time) if time >= self.limit => {
-                    watch.abandon();
-                    ("a call does not return and was abandoned", watch.bytes())
-                }
-                // The consumer, whom it waits for, is slow.
-                None => return ControlFlow::Continue(self.limit),
-                Some(time) => return ControlFlow::Continue(self.limit.saturating_sub(time)),
+                Some(time) if time < self.limit => return ControlFlow::Continue(self.limit.saturating_sub(time)),
+                Some(_) if watch.abandon() => ("a call does not return and was abandoned", watch.bytes()),
+                // The consumer, whom it waits for, is slow; or the file has just gone to another reader.
+                _ => return ControlFlow::Continue(self.limit),
             },
             _ => ("no thread that may block became free", 0),
         };
         *state = State::GivenUp;
-        let timeout = |file: FileEntry| {
+        let timeout = |mut file: FileEntry| {
+            // One that was open when it came is closed here, if no thread has got to it.
+            drop(file.take_opened());
             let error = ReadError::new(ErrorKind::Timeout, Operation::Read, file.path());
             error.with_detail(reason).with_bytes_read(bytes)
         };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::budget::Budget;
 use crate::scan::Shared;
+use crate::split::{Crossed, Gate, Route};
 use crate::{
     Analysis, CancelToken, FileEntry, FileResult, FileScanner, Limits, Progress, ReadError, ReaderError, Summary,
     Tally, Walk,
@@ -74,10 +75,20 @@ pub type Files = Box<dyn Iterator<Item = Result<FileEntry, ReadError>> + Send>;
 /// ```
 pub struct Job<A> {
     files: Source,
-    analysis: A,
+    analysis: Arc<Mutex<A>>,
     limits: Limits,
     cancel: CancelToken,
     progress: Progress,
+    when_begun: Option<Box<dyn FnOnce() + Send>>,
+    part: Option<Part>,
+}
+
+/// What the side of a [split](crate::Split) run has from the whole.
+pub(crate) struct Part {
+    pub(crate) whole: Arc<Shared>,
+    pub(crate) gate: Arc<Gate>,
+    /// Where files leave this side.
+    pub(crate) route: Option<Route>,
 }
 
 impl<A: Analysis> Job<A> {
@@ -98,7 +109,21 @@ impl<A: Analysis> Job<A> {
             (None, Some(files)) => Source::Other(Box::new(files.fuse())),
             (None, None) => Source::Other(Box::new(std::iter::empty())),
         };
-        Self { files, analysis, limits: Limits::default(), cancel: CancelToken::new(), progress: Progress::new() }
+        Self {
+            files,
+            analysis: Arc::new(Mutex::new(analysis)),
+            limits: Limits::default(),
+            cancel: CancelToken::new(),
+            progress: Progress::new(),
+            when_begun: None,
+            part: None,
+        }
+    }
+
+    /// One side of a run. Its records are counted by the whole alone: this progress is shown to nobody.
+    pub(crate) fn part(files: Source, analysis: Arc<Mutex<A>>, limits: Limits, part: Part) -> Self {
+        let (cancel, progress) = (part.whole.cancel.clone(), Progress::new());
+        Self { files, analysis, limits, cancel, progress, when_begun: None, part: Some(part) }
     }
 
     /// A job over files that are named, not discovered. Links are followed; a file that does not exist is a failure of
@@ -132,6 +157,14 @@ impl<A: Analysis> Job<A> {
         self
     }
 
+    /// Called once, on some thread of the reader's, when the first entry is asked for: the reader has started and returns no
+    /// error any more. Dropped without a call by one that never gets there.
+    #[must_use]
+    pub fn when_begun(mut self, call: impl FnOnce() + Send + 'static) -> Self {
+        self.when_begun = Some(Box::new(call));
+        self
+    }
+
     /// Takes the job apart for a run: the clock starts.
     ///
     /// For those who write a reader.
@@ -141,24 +174,32 @@ impl<A: Analysis> Job<A> {
             walk.end_with(&cancel);
         }
         let taken = Arc::new(Taken::default());
+        let is_part = self.part.is_some();
+        let (budget, progress, gate, route) = match self.part {
+            None => (Budget::new(self.limits.bytes_in_flight), self.progress.clone(), None, None),
+            Some(Part { whole, gate, route }) => (Arc::clone(&whole.budget), whole.progress.clone(), Some(gate), route),
+        };
         let shared = Arc::new(Shared {
             cancel: cancel.clone(),
-            progress: self.progress.clone(),
-            budget: Budget::new(self.limits.bytes_in_flight),
+            progress,
+            budget,
             max_file_size: self.limits.max_file_size,
             timeout: self.limits.timeout,
+            gate,
+            route,
         });
         Run {
             entries: Entries {
                 files: self.files,
                 next_index: 0,
+                when_begun: self.when_begun,
                 panic: None,
                 cancel: cancel.clone(),
                 progress: self.progress.clone(),
                 taken: Arc::clone(&taken),
             },
-            context: Context { analysis: Arc::new(Mutex::new(self.analysis)), shared },
-            tally: Tally::new(self.progress, self.cancel, taken),
+            context: Context { analysis: self.analysis, shared },
+            tally: Tally::new(self.progress, self.cancel, taken, is_part),
             limits: self.limits,
             cancel,
         }
@@ -198,11 +239,15 @@ pub struct Entry {
 }
 
 /// Where a job's files come from.
-enum Source {
+pub(crate) enum Source {
     /// Tells what it has without waiting, and ends when it is told to.
     Walk(Walk),
     /// Anybody's iterator.
     Other(Files),
+    /// Those of the whole run, for the side that opens them; numbered and counted there.
+    Whole(Box<Entries>),
+    /// What that side has sent over. A raised token does not end it: each of these must have its record.
+    Crossed(Crossed),
 }
 
 /// How many entries were taken from discovery: what the number of records must come to.
@@ -223,6 +268,7 @@ impl Taken {
 pub struct Entries {
     files: Source,
     next_index: u64,
+    when_begun: Option<Box<dyn FnOnce() + Send>>,
     /// A panic of the iterator, kept until what came before it has been handed over.
     panic: Option<Box<dyn Any + Send>>,
     cancel: CancelToken,
@@ -242,8 +288,11 @@ impl Entries {
         if let Some(panic) = self.panic.take() {
             resume_unwind(panic);
         }
+        self.begin();
         let found = match &mut self.files {
+            Source::Crossed(crossed) => return crossed.next_batch(most),
             _ if self.cancel.is_cancelled() => Vec::new(),
+            Source::Whole(entries) => return entries.next_batch(most),
             Source::Walk(walk) => walk.next_batch(most),
             Source::Other(files) => {
                 let (least, most_left) = files.size_hint();
@@ -261,6 +310,12 @@ impl Entries {
             self.end();
         }
         found.into_iter().map(|found| self.number(found)).collect()
+    }
+
+    fn begin(&mut self) {
+        if let Some(call) = self.when_begun.take() {
+            call();
+        }
     }
 
     fn number(&mut self, found: Result<FileEntry, ReadError>) -> Entry {
@@ -284,8 +339,11 @@ impl Iterator for Entries {
     type Item = Entry;
 
     fn next(&mut self) -> Option<Entry> {
+        self.begin();
         let found = match &mut self.files {
+            Source::Crossed(crossed) => return crossed.next_batch(1).pop(),
             _ if self.cancel.is_cancelled() => None,
+            Source::Whole(entries) => return entries.next(),
             Source::Walk(walk) => walk.next(),
             Source::Other(files) => files.next(),
         };

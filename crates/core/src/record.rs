@@ -30,6 +30,31 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// Which of two readers read a file, where a run is [split](crate::Split) between them by size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The one that opens every file, and reads those below the threshold.
+    Small,
+    /// The one that reads files from the threshold on.
+    Large,
+}
+
+impl Side {
+    /// The stable name, as scripts see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The one record of one discovered entry: what became of it, who read it and how long it took.
 ///
 /// Records come in the order in which files are finished; [`index`](Self::index) tells the order of discovery.
@@ -48,8 +73,13 @@ pub struct FileResult<T> {
     pub elapsed: Duration,
     /// Who did it.
     pub worker: WorkerId,
+    /// Which reader it belongs to, in a run that two of them share; otherwise `None`.
+    pub side: Option<Side>,
     /// How often it was tried: 1, or more where a model tries again after losing a worker.
     pub attempts: u32,
+    /// Whether the reader has another record at hand, which follows without waiting for anything: for a sink that hands
+    /// records on, and would rather do so with several at once. `false` where the reader does not know.
+    pub is_followed: bool,
     /// Room taken in the bytes in flight until the record is consumed.
     pub(crate) reservation: Option<Reservation>,
 }
@@ -61,7 +91,18 @@ impl<T> FileResult<T> {
     /// For those who write a reader.
     pub fn new(index: u64, path: PathBuf, outcome: Result<T, ReadError>, worker: WorkerId, room: Option<Room>) -> Self {
         let reservation = room.map(|room| room.0);
-        Self { path, index, outcome, bytes: 0, elapsed: Duration::ZERO, worker, attempts: 1, reservation }
+        Self {
+            path,
+            index,
+            outcome,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            worker,
+            side: None,
+            attempts: 1,
+            is_followed: false,
+            reservation,
+        }
     }
 
     /// Takes the bytes of its room in the bytes in flight out of this process: another one accounts for them.
@@ -80,7 +121,9 @@ impl<T> FileResult<T> {
             outcome: Err(error),
             elapsed: Duration::ZERO,
             worker,
+            side: None,
             attempts: 1,
+            is_followed: false,
             reservation: None,
         }
     }

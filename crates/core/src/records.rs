@@ -82,6 +82,6 @@ impl<T> Iterator for Records<T> {
         self.tally.release();
         let record = self.background.next().map(|record| self.tally.admit(record));
         self.ended |= record.is_none();
-        record
+        record.map(|record| FileResult { is_followed: self.background.has_ready(), ..record })
     }
 }

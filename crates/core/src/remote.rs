@@ -74,6 +74,8 @@ impl Allowance {
             budget: Arc::clone(&budget),
             max_file_size: limits.max_file_size,
             timeout: limits.timeout,
+            gate: None,
+            route: None,
         });
         (Context { analysis: Arc::new(Mutex::new(analysis)), shared }, Self(budget))
     }

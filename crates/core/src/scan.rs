@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FileType, Stat};
 
 use crate::budget::{Budget, Reservation, lock};
+use crate::split::{Gate, Opened, Place, Route, Seat};
 use crate::{
     Analysis, CancelToken, Entry, ErrorKind, FileEntry, FileResult, Operation, Progress, ReadError, Rejection, WorkerId,
 };
@@ -27,6 +28,10 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) max_file_size: Option<u64>,
     pub(crate) timeout: Option<Duration>,
+    /// In a split run, what both sides pass.
+    pub(crate) gate: Option<Arc<Gate>>,
+    /// Where large files go, on the small side of a split run.
+    pub(crate) route: Option<Route>,
 }
 
 /// Reads one file after the other into its own buffer and runs the analysis on each: what a worker of any thread-like
@@ -49,7 +54,32 @@ pub struct Watch {
     bytes: AtomicU64,
     /// `None` while it waits for room, which is not the file's fault.
     reading_since: Mutex<Option<Instant>>,
-    room: Mutex<Option<Reservation>>,
+    held: Mutex<Held>,
+}
+
+/// What the file at hand takes of the run.
+#[derive(Debug, Default)]
+struct Held {
+    room: Option<Reservation>,
+    /// In a split run: leave to read, for all files at hand.
+    seat: Option<Seat>,
+    /// In a split run: leave to have one of them open. On the small side it goes from file to file, until one takes it along.
+    place: Option<Place>,
+    /// Which of the two came first: a file that was sent over must not have a record of its being given up.
+    fate: Option<Fate>,
+}
+
+impl Held {
+    /// Gives back what a split run gave.
+    fn leave(&mut self) {
+        (self.seat, self.place) = (None, None);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Abandoned,
+    Crossed,
 }
 
 impl Watch {
@@ -58,14 +88,28 @@ impl Watch {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// For how long the file has been read; `None` before, and while its scanner waits for room.
+    /// For how long the file has been read; `None` before, and while its scanner waits for room or for a seat.
     pub fn reading_for(&self) -> Option<Duration> {
         lock(&self.reading_since).map(|since| since.elapsed())
     }
 
-    /// The file is given up, though its scanner may be inside of it for ever: its room is free for others.
-    pub fn abandon(&self) {
-        *lock(&self.room) = None;
+    /// The file is given up, though its scanner may be inside of it for ever: what it takes of the run is free for others.
+    /// `false` when it is too late for that, because the file has just gone to the other side of a split run.
+    #[must_use]
+    pub fn abandon(&self) -> bool {
+        let mut held = lock(&self.held);
+        if held.fate == Some(Fate::Crossed) {
+            return false;
+        }
+        *held = Held { fate: Some(Fate::Abandoned), ..Held::default() };
+        true
+    }
+}
+
+impl<A> Drop for FileScanner<A> {
+    fn drop(&mut self) {
+        // The watch may outlive its scanner.
+        lock(&self.watch.held).leave();
     }
 }
 
@@ -79,61 +123,167 @@ impl<A: Analysis> FileScanner<A> {
         Arc::clone(&self.watch)
     }
 
-    /// Takes one entry to its record. Never panics and never returns early: whatever happens is in the record.
+    /// Takes one entry to its record. Never panics and never returns early: whatever happens is in the record. There is none
+    /// for a file that has gone to the other side of a [split](crate::Split) run, where it will have one.
     ///
     /// `before_waiting` is called before the scanner waits for room in
-    /// [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight), with the bytes it waits for. The worker must hand over
-    /// every record that it still keeps to itself then: they hold the very room that is waited for.
+    /// [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight), with the bytes it waits for, or with 0 before it waits for
+    /// leave to open or to read in a split run. The worker must hand over every record that it still keeps to itself then:
+    /// they hold the very room that is waited for. After a batch of files comes a [`rest`](Self::rest).
     pub fn scan(
         &mut self,
         entry: Entry,
         worker: WorkerId,
         before_waiting: &mut dyn FnMut(u64),
-    ) -> FileResult<A::Output> {
-        let started = Instant::now();
-        let file = match entry.found {
+    ) -> Option<FileResult<A::Output>> {
+        let mut file = match entry.found {
             Ok(file) => file,
-            Err(error) => return FileResult::failed(entry.index, error, worker),
+            Err(error) => return Some(FileResult::failed(entry.index, error, worker)),
         };
-        let mut bytes = 0;
         self.watch.bytes.store(0, Ordering::Relaxed);
+        let crossed = file.take_opened();
+        let has_crossed = crossed.is_some();
+        if let Some(gate) = &self.shared.gate {
+            self.pass(gate, has_crossed, before_waiting);
+        }
+        let started = Instant::now();
+        let opened = match crossed {
+            Some(mut opened) => {
+                lock(&self.watch.held).place = opened.place.take();
+                Ok(opened)
+            }
+            None => match self.open(&file, started) {
+                Ok(just_opened) => {
+                    let opened;
+                    (file, opened) = self.send_over(entry.index, file, just_opened, started)?;
+                    Ok(opened)
+                }
+                error => error,
+            },
+        };
+        let spent = opened.as_ref().map_or(Duration::ZERO, |opened| opened.spent);
+        let mut bytes = 0;
+        let mut read = |opened| self.read(&file, opened, started, &mut bytes, before_waiting);
         // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.read(&file, started, &mut bytes, before_waiting)))
-            .unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
+        let outcome = opened
+            .and_then(|opened| {
+                catch_unwind(AssertUnwindSafe(|| read(opened))).unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
+            })
             .map_err(|error| error.with_bytes_read(bytes));
-        let room = lock(&self.watch.room).take();
-        FileResult {
+        let mut held = lock(&self.watch.held);
+        // A place that came with the file goes with it.
+        let (room, place) = (held.room.take(), held.place.take_if(|_| has_crossed));
+        drop((held, place));
+        Some(FileResult {
             index: entry.index,
             bytes,
             // A failed file holds nothing, so that it gives its room back at once.
             reservation: room.filter(|_| outcome.is_ok()),
             outcome,
-            elapsed: started.elapsed(),
+            elapsed: spent + started.elapsed(),
             worker,
+            side: None,
             attempts: 1,
+            is_followed: false,
             path: file.into_path(),
+        })
+    }
+
+    /// To be called when the worker has no next file at hand, before it hands over the records of those that it had: in a
+    /// split run the scanner keeps a seat from one file to the next, since for small ones giving it back each time would
+    /// cost as much as reading them. Otherwise it does nothing.
+    pub fn rest(&mut self) {
+        if self.shared.gate.is_some() {
+            lock(&self.watch.held).leave();
         }
+    }
+
+    /// Takes what a split run asks for before the next file, unless the scanner has it still. It goes without only when the
+    /// run was cancelled.
+    fn pass(&self, gate: &Arc<Gate>, is_open: bool, before_waiting: &mut dyn FnMut(u64)) {
+        let mut held = lock(&self.watch.held);
+        held.fate = None;
+        match (held.seat.is_some(), is_open || held.place.is_some()) {
+            (true, true) => return,
+            (true, false) => held.place = gate.try_place(),
+            (false, true) => held.seat = gate.try_seat(),
+            (false, false) => (held.seat, held.place) = gate.try_both().unzip(),
+        }
+        if held.seat.is_some() && (is_open || held.place.is_some()) {
+            return;
+        }
+        held.leave();
+        drop(held);
+        // The time is not the file's: neither its limit nor what is told of it runs on.
+        *lock(&self.watch.reading_since) = None;
+        before_waiting(0);
+        let (seat, place) = match is_open {
+            true => (gate.seat_after_waiting(&self.shared.cancel), None),
+            false => gate.both(&self.shared.cancel).unzip(),
+        };
+        let mut held = lock(&self.watch.held);
+        (held.seat, held.place) = (seat, place);
+    }
+
+    /// Opens the file and asks once what was opened, not what was listed.
+    fn open(&self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
+        let shared = &*self.shared;
+        if shared.cancel.is_cancelled() {
+            return Err(ReadError::new(ErrorKind::Cancelled, Operation::Open, entry.path()));
+        }
+        if shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = Some(started);
+        }
+        let file = entry.open(&shared.cancel, self.deadline(started))?;
+        let promised = inspect(&file, entry)?;
+        Ok(Opened { file, promised, spent: Duration::ZERO, place: None })
+    }
+
+    /// A limit too long for the clock is none.
+    fn deadline(&self, started: Instant) -> Option<Instant> {
+        self.shared.timeout.and_then(|timeout| started.checked_add(timeout))
+    }
+
+    /// Sends a file that is large to the other side of a split run, with its place. Gives it back if it is to be read here.
+    fn send_over(&self, index: u64, file: FileEntry, opened: Opened, started: Instant) -> Option<(FileEntry, Opened)> {
+        let size = size_of(&opened.promised);
+        let Some(route) = self.shared.route.as_ref().filter(|route| route.leads_over(size)) else {
+            return Some((file, opened));
+        };
+        let place = {
+            let mut held = lock(&self.watch.held);
+            if held.fate == Some(Fate::Abandoned) {
+                // It hung while it was opened, and was given up then: it has had its record.
+                return None;
+            }
+            held.fate = Some(Fate::Crossed);
+            held.place.take()
+        };
+        let file = file.with_opened(Opened { place, spent: started.elapsed(), ..opened });
+        let Entry { found, .. } = route.send(Entry { index, found: Ok(file) }, size).err()?;
+        // The large side has gone.
+        let mut file = found.ok()?;
+        let mut opened = file.take_opened()?;
+        let mut held = lock(&self.watch.held);
+        (held.place, held.fate, opened.spent) = (opened.place.take(), None, Duration::ZERO);
+        Some((file, opened))
     }
 
     fn read(
         &mut self,
         entry: &FileEntry,
+        opened: Opened,
         started: Instant,
         bytes: &mut u64,
         before_waiting: &mut dyn FnMut(u64),
     ) -> Result<A::Output, ReadError> {
         let fail = |kind, operation| ReadError::new(kind, operation, entry.path());
+        let Opened { mut file, promised, .. } = opened;
+        let mut deadline = self.deadline(started);
         let shared = &*self.shared;
-        if shared.cancel.is_cancelled() {
-            return Err(fail(ErrorKind::Cancelled, Operation::Open));
-        }
         if shared.timeout.is_some() {
             *lock(&self.watch.reading_since) = Some(started);
         }
-        // A limit too long for the clock is none.
-        let mut deadline = shared.timeout.and_then(|timeout| started.checked_add(timeout));
-        let mut file = entry.open(&shared.cancel, deadline)?;
-        let promised = inspect(&file, entry)?;
         let size = size_of(&promised);
         if let Some(limit) = shared.max_file_size.filter(|limit| size > *limit) {
             let detail = too_large(size, "the largest size allowed is", limit);
@@ -158,7 +308,7 @@ impl<A: Analysis> FileScanner<A> {
             let Some(reservation) = reservation else {
                 return Err(fail(ErrorKind::Cancelled, Operation::Read));
             };
-            *lock(&self.watch.room) = Some(reservation);
+            lock(&self.watch.held).room = Some(reservation);
             // That the consumer is slow is not the file's fault.
             deadline = deadline.and_then(|deadline| deadline.checked_add(waiting_since.elapsed()));
             if shared.timeout.is_some() {
@@ -222,7 +372,7 @@ impl<A: Analysis> FileScanner<A> {
 
     /// Takes more room for a file that is longer than it said; `false` when it alone has outgrown the whole budget.
     fn keep_room(&self, bytes: u64) -> bool {
-        bytes == 0 || lock(&self.watch.room).get_or_insert_with(|| self.shared.budget.none()).grow_to(bytes)
+        bytes == 0 || lock(&self.watch.held).room.get_or_insert_with(|| self.shared.budget.none()).grow_to(bytes)
     }
 }
 

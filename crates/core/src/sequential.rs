@@ -28,6 +28,8 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
         for entry in entries {
             // Nothing to hand over before waiting: the record before this one has been consumed.
             let result = scanner.scan(entry, WorkerId::Thread(0), &mut |_| {});
+            scanner.rest();
+            let Some(result) = result else { continue };
             let flow = sink(tally.admit(result));
             tally.release();
             if flow.is_break() {

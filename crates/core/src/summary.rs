@@ -79,17 +79,21 @@ pub struct Tally {
     cancel: CancelToken,
     taken: Arc<Taken>,
     held: Option<Reservation>,
+    /// The records go on to the consumer of the whole that this run is a side of, and their room with them.
+    hands_on: bool,
 }
 
 impl Tally {
-    pub(crate) fn new(progress: Progress, cancel: CancelToken, taken: Arc<Taken>) -> Self {
+    pub(crate) fn new(progress: Progress, cancel: CancelToken, taken: Arc<Taken>, hands_on: bool) -> Self {
         let (summary, started) = (Summary::default(), Instant::now());
-        Self { summary, started, progress, cancel, taken, held: None }
+        Self { summary, started, progress, cancel, taken, held: None, hands_on }
     }
 
     /// Counts a record that is about to be handed over.
     pub fn admit<T>(&mut self, mut result: FileResult<T>) -> FileResult<T> {
-        self.held = result.reservation.take();
+        if !self.hands_on {
+            self.held = result.reservation.take();
+        }
         self.summary.bytes += result.bytes;
         match &result.outcome {
             Ok(_) => self.summary.read += 1,

@@ -273,6 +273,7 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
         let Self { scanner, allowance } = self;
         let entry = Entry { index: 0, found };
         let record = scanner.scan(entry, WORKER, &mut |room| allowance.grant(ask(room)));
+        let Some(record) = record else { unreachable!("a run that is read alone is not split") };
         outbox.put(place, record, |shared, output| pack(shared, &output))
     }
 

@@ -181,9 +181,12 @@ impl<A: Analysis> Crew<A> {
             let record = scanner.scan(entry, WorkerId::Thread(thread), &mut |_| {
                 self.outlet.send(std::mem::take(&mut done));
             });
-            bytes += record.bytes;
-            done.push(record);
+            if let Some(record) = record {
+                bytes += record.bytes;
+                done.push(record);
+            }
         }
+        scanner.rest();
         drop(scanner);
         self.outlet.send(done);
         // The files turn out to be large: half of what is left is offered to thieves.

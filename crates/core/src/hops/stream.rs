@@ -65,7 +65,7 @@ impl<T> RecordStream<T> {
         loop {
             // What is there already needs no runtime.
             self.tally.release();
-            let mut record = self.ready.next().map(|record| self.tally.admit(record));
+            let mut record = self.next_ready();
             if record.is_none() {
                 let next = async { record = std::future::poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await };
                 drive(pin!(next), None);
@@ -80,6 +80,13 @@ impl<T> RecordStream<T> {
             }
         }
         Ok(self.summary())
+    }
+
+    /// The next record of a batch that has come already.
+    fn next_ready(&mut self) -> Option<FileResult<T>> {
+        let mut record = self.tally.admit(self.ready.next()?);
+        record.is_followed = self.ready.len() > 0;
+        Some(record)
     }
 
     /// Stops the run and counts what nobody will see any more.
@@ -101,8 +108,8 @@ impl<T> Stream for RecordStream<T> {
         // Before waiting: a worker may be waiting for the very room that the record before this one takes.
         self.tally.release();
         loop {
-            if let Some(record) = self.ready.next() {
-                return Poll::Ready(Some(self.tally.admit(record)));
+            if let Some(record) = self.next_ready() {
+                return Poll::Ready(Some(record));
             }
             if self.ended {
                 return Poll::Ready(None);
