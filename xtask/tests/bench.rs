@@ -36,7 +36,7 @@ fn json_has_the_keys_that_scripts_know() {
     assert_eq!(corpus["fastest"]["warm"], cells[0]["strategy"]);
     let mut strategies: Vec<_> = cells.iter().map(|cell| cell["strategy"].as_str().unwrap()).collect();
     strategies.sort_unstable();
-    assert_eq!(strategies, ["async-std", "multiprocess", "rayon", "sequential", "tokio"]);
+    assert_eq!(strategies, ["async-std", "hybrid", "multiprocess", "rayon", "sequential", "tokio"]);
     for cell in cells {
         assert_eq!(
             (&cell["kind"], &cell["cache"], &cell["verified"]),
@@ -105,7 +105,7 @@ fn what_cannot_be_compared_says_why() {
         (&["/not/there"][..], "cannot read /not/there"),
         (&["--profile", "no-such"], "there is no profile 'no-such', only deep"),
         (&["--runs", "0", "."], "--runs"),
-        (&["--strategy", "magic", "."], "sequential, rayon, tokio, async-std, multiprocess"),
+        (&["--strategy", "magic", "."], "sequential, rayon, tokio, async-std, hybrid, multiprocess"),
     ] {
         let output = bench(arguments);
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -24,15 +24,15 @@ pub(crate) struct Args {
     paths: Vec<PathBuf>,
 
     /// Concurrency model to read with
-    #[arg(short, long, value_enum, default_value = "rayon", help_heading = "Reading")]
+    #[arg(short, long, value_enum, default_value = "hybrid", help_heading = "Reading")]
     pub(crate) strategy: Strategy,
 
     /// What to do with the bytes of each file
     #[arg(short, long, value_enum, default_value = "text-stats", help_heading = "Reading")]
     pub(crate) analysis: Analysis,
 
-    /// Workers: threads of rayon, processes of multiprocess, half of the hops in flight of tokio and async-std
-    /// [default: the number of cores]
+    /// Workers: threads of rayon, processes of multiprocess, half of the hops in flight of tokio and async-std, files that
+    /// hybrid reads at once [default: the number of cores]
     #[arg(short, long, value_name = "N", help_heading = "Reading")]
     workers: Option<NonZero<usize>>,
 

@@ -8,6 +8,7 @@
 
 use polyread_async_std::AsyncStdReader;
 use polyread_core::{FileReader, SequentialReader};
+use polyread_hybrid::HybridReader;
 use polyread_multiprocess::MultiprocessReader;
 use polyread_rayon::RayonReader;
 use polyread_tokio::TokioReader;
@@ -29,13 +30,16 @@ pub enum Strategy {
     Tokio,
     /// The same tasks on another runtime, which is discontinued
     AsyncStd,
+    /// Small files in tasks, large ones on threads
+    Hybrid,
     /// Worker processes
     Multiprocess,
 }
 
 impl Strategy {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 5] = [Self::Sequential, Self::Rayon, Self::Tokio, Self::AsyncStd, Self::Multiprocess];
+    pub const ALL: [Self; 6] =
+        [Self::Sequential, Self::Rayon, Self::Tokio, Self::AsyncStd, Self::Hybrid, Self::Multiprocess];
 
     /// The stable name.
     pub fn name(self) -> &'static str {
@@ -44,6 +48,7 @@ impl Strategy {
             Self::Rayon => "rayon",
             Self::Tokio => "tokio",
             Self::AsyncStd => "async-std",
+            Self::Hybrid => "hybrid",
             Self::Multiprocess => "multiprocess",
         }
     }
@@ -56,6 +61,7 @@ impl Strategy {
             Self::Rayon => Box::new(RayonReader::new()),
             Self::Tokio => Box::new(TokioReader::new()),
             Self::AsyncStd => Box::new(AsyncStdReader::new()),
+            Self::Hybrid => Box::new(HybridReader::new()),
             Self::Multiprocess => Box::new(MultiprocessReader::new()),
         }
     }

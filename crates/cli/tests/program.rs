@@ -217,7 +217,7 @@ fn exit_codes_say_what_happened_and_messages_where() {
     check(&["--ext", "*.md"], tree.path(), 2, "--include");
     check(&["--timeout", "1e19", "--workers", "99999999", "--max-open", "99999999"], tree.path(), 0, "");
     check(&["--timeout", "0"], tree.path(), 2, "--timeout");
-    check(&["--strategy", "magic"], tree.path(), 2, "sequential, rayon, tokio, async-std, multiprocess");
+    check(&["--strategy", "magic"], tree.path(), 2, "sequential, rayon, tokio, async-std, hybrid, multiprocess");
     check(&["--max-file-size", "0"], tree.path(), 3, "a: larger than the limit");
     let empty = TempDir::new().unwrap();
     check(&[], empty.path(), 0, "");
