@@ -37,7 +37,7 @@ pub(crate) struct Program {
 
 /// A process that has been started and has not yet said hello.
 pub(crate) struct Newborn {
-    child: Child,
+    child: Reaped,
     server: IpcOneShotServer<Hello>,
     name: String,
 }
@@ -58,7 +58,7 @@ impl Program {
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child =
             command.spawn().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-        Ok(Newborn { child, server, name })
+        Ok(Newborn { child: Reaped(child), server, name })
     }
 }
 
@@ -69,8 +69,7 @@ impl Newborn {
     ///
     /// Why there was none, in words.
     pub(crate) fn into_process(self) -> Result<Process, String> {
-        let Self { child, server, name } = self;
-        let mut child = Reaped(child);
+        let Self { mut child, server, name } = self;
         let (said, hears) = crossbeam_channel::bounded(1);
         let listener = std::thread::Builder::new().name("polyread-hello".to_owned()).spawn(move || {
             // It panics over some kinds of nonsense: then nothing is sent, and the sender is gone.
