@@ -5,6 +5,7 @@
 
 mod bench;
 mod fixtures;
+mod links;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Fixtures(fixtures::Args),
     Bench(bench::Args),
+    Links(links::Args),
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
     Sample(bench::sample::Args),
@@ -33,6 +35,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
+        Command::Links(args) => links::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
