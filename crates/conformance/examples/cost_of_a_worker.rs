@@ -59,9 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "rayon" => Box::new(RayonReader::with_config(polyread_rayon::Config::default().leaf(1))),
         "tokio" => Box::new(TokioReader::with_config(hops)),
         "async-std" => Box::new(AsyncStdReader::with_config(hops)),
-        "multiprocess" => {
-            Box::new(MultiprocessReader::with_config(polyread_multiprocess::Config::default().batch(1)))
-        }
+        "multiprocess" => Box::new(MultiprocessReader::with_config(polyread_multiprocess::Config::default().batch(1))),
         other => return Err(format!("no model is called {other}").into()),
     };
     // Sorted: the walk and its threads have ended before the first file is read.
