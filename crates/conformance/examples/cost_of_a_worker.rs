@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use polyread_async_std::AsyncStdReader;
 use polyread_core::{Analysis, Discovery, FileReader, Job, Limits, SequentialReader};
+use polyread_hybrid::HybridReader;
 use polyread_multiprocess::{MultiprocessReader, Worker};
 use polyread_rayon::RayonReader;
 use polyread_tokio::TokioReader;
@@ -44,7 +45,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Worker::new().with::<Waits>().run();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [model, workers, bytes @ ..] = &arguments[..] else {
-        return Err("usage: cost_of_a_worker sequential|rayon|tokio|async-std|multiprocess WORKERS [BYTES]".into());
+        return Err(
+            "usage: cost_of_a_worker sequential|rayon|tokio|async-std|hybrid|multiprocess WORKERS [BYTES]".into()
+        );
     };
     let (workers, bytes) = (workers.parse::<usize>()?, bytes.first().map_or(Ok(1000), |bytes| bytes.parse())?);
 
@@ -59,6 +62,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "rayon" => Box::new(RayonReader::with_config(polyread_rayon::Config::default().leaf(1))),
         "tokio" => Box::new(TokioReader::with_config(hops)),
         "async-std" => Box::new(AsyncStdReader::with_config(hops)),
+        "hybrid" => {
+            let large = RayonReader::with_config(polyread_rayon::Config::default().leaf(1));
+            Box::new(HybridReader::of(TokioReader::with_config(hops), large))
+        }
         "multiprocess" => Box::new(MultiprocessReader::with_config(polyread_multiprocess::Config::default().batch(1))),
         other => return Err(format!("no model is called {other}").into()),
     };
