@@ -225,25 +225,21 @@ impl<A: PortableAnalysis> Crew<A> {
             if batch.is_empty() {
                 return;
             }
+            let (mut tasks, mut failed) = (Vec::with_capacity(batch.len()), Vec::new());
             for Entry { index, found } in batch {
                 let found = found.and_then(|file| match file.path().as_os_str().len() {
                     0..=MOST_PATH_BYTES => Ok(file),
                     _ => Err(ReadError::new(ErrorKind::NameTooLong, Operation::Open, file.path())),
                 });
                 match found {
-                    Ok(file) => {
-                        let task = Task { index, file, tries: 0, told: 0 };
-                        if let Err(task) = self.work.add(task, &|| self.context.is_cancelled()) {
-                            self.record_unread(&task);
-                        }
-                    }
-                    Err(error) => {
-                        // What discovery has to say needs no worker.
-                        let here = WorkerId::Process(std::process::id());
-                        self.outlet.send(vec![FileResult::failed(index, error, here)]);
-                    }
+                    Ok(file) => tasks.push(Task { index, file, tries: 0, told: 0 }),
+                    // What discovery has to say needs no worker.
+                    Err(error) => failed.push(FileResult::failed(index, error, here())),
                 }
             }
+            self.outlet.send(failed);
+            let unread = self.work.add(tasks, &|| self.context.is_cancelled());
+            unread.iter().for_each(|task| self.record_unread(task));
         }
     }
 
@@ -255,7 +251,7 @@ impl<A: PortableAnalysis> Crew<A> {
         } else {
             fail(ErrorKind::WorkerDied).with_detail("no worker process is left to read it")
         };
-        let mut record = FileResult::failed(task.index, error, WorkerId::Process(std::process::id()));
+        let mut record = FileResult::failed(task.index, error, here());
         record.attempts = task.tries.max(1);
         self.outlet.send(vec![record]);
     }
@@ -569,6 +565,11 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
         self.crew.outlet.send(records);
         self.crew.work.done(count);
     }
+}
+
+/// The worker of what no worker has seen.
+fn here() -> WorkerId {
+    WorkerId::Process(std::process::id())
 }
 
 /// The file that a process is at, if it is one that it has in hand and not recorded.

@@ -48,19 +48,19 @@ impl Work {
         Self { queue: Mutex::new(Queue { crew, ..Queue::default() }), changed: Condvar::new(), most }
     }
 
-    /// Adds a file, waiting for its place; gives it back when nobody is left to read it.
-    pub(crate) fn add(&self, task: Task, is_cancelled: &dyn Fn() -> bool) -> Result<(), Task> {
+    /// Adds files, waiting while as many are there as may be; gives them back when nobody is left to read them.
+    pub(crate) fn add(&self, tasks: Vec<Task>, is_cancelled: &dyn Fn() -> bool) -> Vec<Task> {
         let mut queue = lock(&self.queue);
         while queue.waiting.len() >= self.most && queue.crew > 0 && !is_cancelled() {
             queue = self.wait(queue);
         }
         if queue.crew == 0 {
-            return Err(task);
+            return tasks;
         }
-        queue.waiting.push_back(task);
+        queue.waiting.extend(tasks);
         drop(queue);
-        self.changed.notify_one();
-        Ok(())
+        self.changed.notify_all();
+        Vec::new()
     }
 
     /// Nothing is added any more.
