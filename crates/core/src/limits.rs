@@ -74,8 +74,8 @@ impl Limits {
 
     /// Longest time for one file, from its opening on; then it fails as [`Timeout`](crate::ErrorKind::Timeout).
     ///
-    /// Every model looks at the clock between two chunks. A single read call that hangs in the kernel can be abandoned
-    /// by the async models only: a thread cannot be taken out of it. Default: none.
+    /// Every model looks at the clock between two chunks. A single read call that hangs in the kernel can be given
+    /// up by the async models, which leave a thread behind in it, and by worker processes, which are killed. Default: none.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
