@@ -44,7 +44,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", help_heading = "Reading")]
     max_file_size: Option<u64>,
 
-    /// Fail a file that takes longer
+    /// Fail a file that takes longer; a call that does not return is given up by tokio, async-std and multiprocess, and by
+    /// hybrid on its small side
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Reading")]
     timeout: Option<Duration>,
 
