@@ -248,6 +248,14 @@ impl FileEntry {
         Self { opened: Some(Arc::new(Mutex::new(Some(opened)))), ..self }
     }
 
+    /// Closes the file if it came open from the other side of a [split](crate::Split) run: for a worker that opens files in
+    /// its own way.
+    ///
+    /// For those who write a reader.
+    pub fn close(&mut self) {
+        drop(self.take_opened());
+    }
+
     pub(crate) fn take_opened(&mut self) -> Option<Opened> {
         lock(&*self.opened.take()?).take()
     }

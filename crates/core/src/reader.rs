@@ -57,6 +57,17 @@ pub trait FileReader<A: Analysis>: Send + Sync {
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError>;
 }
 
+/// A reader that was chosen at run time is one too.
+impl<A: Analysis, R: FileReader<A> + ?Sized> FileReader<A> for Box<R> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
+        (**self).read(job, sink)
+    }
+}
+
 /// The consumer of a run; see [`FileReader::read`].
 pub type Sink<'a, T> = dyn FnMut(FileResult<T>) -> ControlFlow<()> + 'a;
 

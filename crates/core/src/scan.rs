@@ -152,14 +152,15 @@ impl<A: Analysis> FileScanner<A> {
                 lock(&self.watch.held).place = opened.place.take();
                 Ok(opened)
             }
-            None => match self.open(&file, started) {
-                Ok(just_opened) => {
-                    let opened;
-                    (file, opened) = self.send_over(entry.index, file, just_opened, started)?;
-                    Ok(opened)
-                }
-                error => error,
-            },
+            None => self.open(&file, started),
+        };
+        let opened = match opened {
+            Ok(opened) => {
+                let stays;
+                (file, stays) = self.send_over(entry.index, file, opened, started)?;
+                Ok(stays)
+            }
+            error => error,
         };
         let spent = opened.as_ref().map_or(Duration::ZERO, |opened| opened.spent);
         let mut bytes = 0;
@@ -170,6 +171,10 @@ impl<A: Analysis> FileScanner<A> {
                 catch_unwind(AssertUnwindSafe(|| read(opened))).unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
             })
             .map_err(|error| error.with_bytes_read(bytes));
+        // The next file's time begins when it is opened: until then nothing of this one's must count against it.
+        if self.shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = None;
+        }
         let mut held = lock(&self.watch.held);
         // A place that came with the file goes with it.
         let (room, place) = (held.room.take(), held.place.take_if(|_| has_crossed));
@@ -259,13 +264,16 @@ impl<A: Analysis> FileScanner<A> {
             held.fate = Some(Fate::Crossed);
             held.place.take()
         };
-        let file = file.with_opened(Opened { place, spent: started.elapsed(), ..opened });
+        let here = started.elapsed();
+        let file = file.with_opened(Opened { place, spent: opened.spent + here, ..opened });
         let Entry { found, .. } = route.send(Entry { index, found: Ok(file) }, size).err()?;
         // The large side has gone.
         let mut file = found.ok()?;
         let mut opened = file.take_opened()?;
         let mut held = lock(&self.watch.held);
-        (held.place, held.fate, opened.spent) = (opened.place.take(), None, Duration::ZERO);
+        (held.place, held.fate) = (opened.place.take(), None);
+        // What it took here is counted by whoever reads it: this scanner.
+        opened.spent = opened.spent.saturating_sub(here);
         Some((file, opened))
     }
 
@@ -278,8 +286,9 @@ impl<A: Analysis> FileScanner<A> {
         before_waiting: &mut dyn FnMut(u64),
     ) -> Result<A::Output, ReadError> {
         let fail = |kind, operation| ReadError::new(kind, operation, entry.path());
-        let Opened { mut file, promised, .. } = opened;
-        let mut deadline = self.deadline(started);
+        let Opened { mut file, promised, spent, .. } = opened;
+        // From its opening on, which may have been the other side's.
+        let mut deadline = self.deadline(started.checked_sub(spent).unwrap_or(started));
         let shared = &*self.shared;
         if shared.timeout.is_some() {
             *lock(&self.watch.reading_since) = Some(started);

@@ -91,6 +91,8 @@ impl<A: Analysis> Split<A> {
         let way = Arc::new(Way(Mutex::new(Some(sender))));
         // A run that is itself a side of another one stays behind that one's gate, and what is large to both crosses twice.
         let gate = whole.gate.clone().unwrap_or_else(|| Gate::new(limits));
+        // What is large to the whole has to leave it, whatever is large here: by the large side, which sends it on.
+        let threshold = whole.route.as_ref().map_or(threshold, |outer| threshold.min(outer.threshold));
         let job = |files, route| {
             let part = Part { whole: Arc::clone(&whole), gate: Arc::clone(&gate), route };
             Job::part(files, Arc::clone(&context.analysis), limits.clone(), part)

@@ -125,7 +125,7 @@ pub enum CalibrateError {
 
 impl<A: Analysis> HybridReader<A> {
     /// Measures which threshold is best for files such as these under this analysis, on this machine. Blocks for as long as
-    /// the [`Trial`] allows; give it the files, the analysis and the limits of the runs that it is for.
+    /// the [`Trial`] allows, and as the iterator of files takes for an item; give it the files, the analysis and the limits of the runs that it is for.
     ///
     /// Reads a sample of the files once, so that all runs find the cache warm, and then several times with each of a
     /// handful of thresholds, in turns, so that a machine that slows down slows all of them. The fastest by the median

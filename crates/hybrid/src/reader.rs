@@ -50,6 +50,9 @@ const MOST_AT_ONCE: usize = 64;
 ///
 /// [`Limits`] are kept by both sides together: never more than [`Limits::effective_workers`] files are read at the same
 /// time, never more than [`Limits::max_open_files`] are open, and with a single worker never more than one.
+///
+/// Under [`Limits::timeout`] a file that hangs is given up by the small side. The threads of the large side cannot be taken
+/// out of a call: as many large files that hang as there are workers hold the whole run up, until those calls return.
 pub struct HybridReader<A: Analysis> {
     small: Arc<dyn FileReader<A>>,
     large: Arc<dyn FileReader<A>>,
@@ -70,7 +73,8 @@ impl<A: Analysis> HybridReader<A> {
     /// A reader with these two sides.
     ///
     /// Both must read files by means of [`FileScanner`](polyread_core::FileScanner), as those of threads and of async
-    /// runtimes do. A small side that opens files in its own way keeps all of them, and a large one opens them again.
+    /// runtimes do. A small side that opens files in its own way keeps all of them, and a large one opens them again; and
+    /// such a side keeps the limits by itself, beside the other and not together with it. Worker processes are the example.
     pub fn of(small: impl FileReader<A> + 'static, large: impl FileReader<A> + 'static) -> Self {
         Self { small: Arc::new(small), large: Arc::new(large), config: Config::default() }
     }
@@ -106,11 +110,13 @@ impl<A: Analysis> HybridReader<A> {
             let (ready, is_ready) = bounded(1);
             let large = large.when_begun(move || ready.send(()).unwrap_or_default());
             let (landing, mut lane) = (crossing.clone(), Lane::new(&outlet, Side::Large));
+            // A number that no thread of the large side has.
+            let afterwards = WorkerId::Thread(limits.effective_workers());
             let thread = Builder::new().name("polyread-large".to_owned()).spawn_scoped(scope, move || {
                 let mut sink = |record| lane.take(record);
                 let read = catch_unwind(AssertUnwindSafe(|| self.large.read(large, &mut sink)));
                 // Nothing, unless that ended before its time.
-                let _ = landing.read_rest(WorkerId::Thread(0)).try_for_each(&mut sink);
+                let _ = landing.read_rest(afterwards).try_for_each(&mut sink);
                 read
             });
             // What is to go over must not come before there is somebody who takes it; if nobody will, nothing goes.

@@ -405,3 +405,27 @@ fn every_file_is_opened_once_and_closed_once() {
     assert_eq!(seen.len(), 100);
     assert!(seen.values().all(|counts| *counts == (1, 1)), "{seen:?}");
 }
+
+#[test]
+fn nested_hybrids_route_by_each_threshold() {
+    polyread_conformance::run(|| {
+        let tree = sized(&[10, 1_000, 20_000, 100_000]);
+        let sizes_on = |reader: &HybridReader<ByteCount>, wanted: fn(&FileResult<u64>) -> bool| {
+            let (records, _) = read(reader, job(tree.path(), ByteCount::default()));
+            let mut sizes: Vec<u64> = records.iter().filter(|r| wanted(r)).map(|r| r.bytes).collect();
+            sizes.sort_unstable();
+            sizes
+        };
+        // Inside of the small side: what is large to the outer one leaves it.
+        for inner in [50, 50_000] {
+            let small = HybridReader::of(TokioReader::new(), TokioReader::new()).with_threshold(inner);
+            let outer = HybridReader::of(small, RayonReader::new());
+            assert_eq!(sizes_on(&outer, |r| r.side == Some(Side::Large)), [20_000, 100_000], "{inner}");
+            assert_eq!(sizes_on(&outer, |r| matches!(r.worker, WorkerId::Thread(_))), [20_000, 100_000], "{inner}");
+        }
+        // Inside of the large side: its own threshold holds.
+        let large: Box<dyn FileReader<ByteCount>> = Box::new(HybridReader::new().with_threshold(50_000));
+        let outer = HybridReader::of(TokioReader::new(), large);
+        assert_eq!(sizes_on(&outer, |r| matches!(r.worker, WorkerId::Thread(_))), [100_000]);
+    });
+}

@@ -232,7 +232,11 @@ impl<A: PortableAnalysis> Crew<A> {
                     _ => Err(ReadError::new(ErrorKind::NameTooLong, Operation::Open, file.path())),
                 });
                 match found {
-                    Ok(file) => tasks.push(Task { index, file, tries: 0, told: 0 }),
+                    Ok(mut file) => {
+                        // As a side of another reader it may get files that are open; its workers open them themselves.
+                        file.close();
+                        tasks.push(Task { index, file, tries: 0, told: 0 });
+                    }
                     // What discovery has to say needs no worker.
                     Err(error) => failed.push(FileResult::failed(index, error, here())),
                 }
