@@ -32,6 +32,13 @@ impl<A: Analysis> Context<A> {
         (bytes <= budget.capacity()).then(|| budget.acquire(bytes, &self.shared.cancel).map(Room)).flatten()
     }
 
+    /// Takes room for what has been read already, and so beyond what there is if need be.
+    pub fn take_room_at_once(&self, bytes: u64) -> Room {
+        let mut room = self.shared.budget.none();
+        room.grow_to(bytes);
+        Room(room)
+    }
+
     /// Takes room if it is free at once.
     pub fn try_take_room(&self, bytes: u64) -> Option<Room> {
         self.shared.budget.try_acquire(bytes).map(Room)

@@ -94,7 +94,7 @@ impl Tally {
         if !self.hands_on {
             self.held = result.reservation.take();
         }
-        self.summary.bytes += result.bytes;
+        self.summary.bytes = self.summary.bytes.saturating_add(result.bytes);
         match &result.outcome {
             Ok(_) => self.summary.read += 1,
             Err(error) => *self.summary.errors.entry(error.kind()).or_default() += 1,
@@ -112,7 +112,7 @@ impl Tally {
 
     /// Counts a record that nobody will see, because the consumer has gone: as cancelled, whatever it was.
     pub fn discard<T>(&mut self, result: &FileResult<T>) {
-        self.summary.bytes += result.bytes;
+        self.summary.bytes = self.summary.bytes.saturating_add(result.bytes);
         *self.summary.errors.entry(ErrorKind::Cancelled).or_default() += 1;
     }
 

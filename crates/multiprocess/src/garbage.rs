@@ -32,12 +32,14 @@ struct Fake {
     /// The socket behind `answers`.
     socket: i32,
     board: Board,
+    /// In the batch that it was given.
+    files: u32,
 }
 
 impl Fake {
     /// Behaves until it has been given its first batch; `None` in a process that is no worker.
     fn until_first_batch() -> Option<Self> {
-        let fake = Self::until_hello(VERSION)?;
+        let mut fake = Self::until_hello(VERSION)?;
         loop {
             match receive(&fake.orders, None).unwrap().unwrap().0 {
                 Order::Begin(_) => send(&fake.answers, &Answer::Ready, Shared::default()).unwrap(),
@@ -45,6 +47,7 @@ impl Fake {
                     // It claims to have begun with all of them.
                     let begun = u32::try_from(batch.files.len()).unwrap();
                     fake.board.begin(Position { batch: batch.number, begun });
+                    fake.files = begun;
                     return Some(fake);
                 }
                 Order::Room(_) => {}
@@ -64,7 +67,7 @@ impl Fake {
         let (board, memory) = Board::new().unwrap();
         let hello = Hello { version, orders: to_orders, answers: from_answers, board: memory };
         IpcSender::connect(std::env::var(SOCKET).unwrap()).unwrap().send(hello).unwrap();
-        Some(Self { orders, answers, socket, board })
+        Some(Self { orders, answers, socket, board, files: 0 })
     }
 
     /// Sends a packet of these bytes, whatever the channel would have made of them.
@@ -165,9 +168,30 @@ survived! {
         fake.answer(&Answer::Records { batch: 1, records: vec![record] });
     }
     outputs_that_are_none: Protocol, |fake| {
-        let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
-        let record = SentRecord { place: 0, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+        for place in 0..fake.files {
+            let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
+            let record = SentRecord { place, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+        }
+        fake.answer(&Answer::Done { batch: 1, taken: fake.files });
+        // Others of them may be in another batch.
+        let Some((Order::Batch(batch), _)) = receive(&fake.orders, None).unwrap() else { return };
+        for place in 0..u32::try_from(batch.files.len()).unwrap() {
+            let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
+            let record = SentRecord { place, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            fake.answer(&Answer::Records { batch: batch.number, records: vec![record] });
+        }
+        fake.answer(&Answer::Done { batch: batch.number, taken: u32::try_from(batch.files.len()).unwrap() });
+    }
+    claims_more_room_than_there_is: Protocol, |fake| {
+        let nothing = Ok(Payload::Inline(Bytes(Vec::new())));
+        let record = SentRecord { place: 0, outcome: nothing, bytes: u64::MAX, elapsed: Duration::ZERO, room: u64::MAX };
         fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+    }
+    asks_for_room_without_end: Protocol, |fake| {
+        for _ in 0..1_000_000 {
+            fake.answer(&Answer::NeedsRoom(1));
+        }
     }
     names_memory_that_it_did_not_send: Protocol, |fake| {
         let record =

@@ -1,6 +1,7 @@
 //! Worker processes, to be kept for several runs.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,15 +10,12 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use polyread_core::join_in_time;
 
 use crate::config::Config;
-use crate::process::{Newborn, Process, Program, Receiving};
+use crate::process::{Newborn, Process, Receiving, START};
 use crate::protocol::{Answer, Order, Shared};
 use crate::worker;
 
 /// Between two looks at whether a process has sent half a message.
 const WATCH: Duration = Duration::from_millis(500);
-
-/// How long a process may take to get ready for a run.
-const READY: Duration = Duration::from_secs(10);
 
 /// Worker processes that idle between runs: those of a run go back to it when they are done, and the next run spares the
 /// milliseconds that starting them takes. Without a pool each run starts its own.
@@ -75,7 +73,18 @@ impl Pool {
         let nursery = std::thread::Builder::new().name("polyread-nursery".to_owned()).spawn(move || {
             loop {
                 match asked.recv_timeout(WATCH) {
-                    Ok(birth) => drop(birth.send(Program::spawn(&program))),
+                    Ok(birth) => {
+                        // The channel panics where it cannot make the file it needs; this thread must not end over that,
+                        // for its children would end with it.
+                        let born = catch_unwind(AssertUnwindSafe(|| program.spawn())).unwrap_or_else(|_| {
+                            let directory = std::env::temp_dir();
+                            Err(io::Error::other(format!(
+                                "is there a directory for temporary files at {}?",
+                                directory.display()
+                            )))
+                        });
+                        drop(birth.send(born));
+                    }
                     Err(RecvTimeoutError::Timeout) => {
                         lock(&watching).retain(|process| match process.upgrade() {
                             Some(process) => {
@@ -115,12 +124,14 @@ impl Pool {
     pub(crate) fn muster(&self, most: usize, begin: &dyn Fn() -> (Order, Shared)) -> Result<Vec<Process>, String> {
         let mut idle = lock(&self.0.idle);
         let kept = idle.len() - idle.len().min(most);
-        let mut processes = idle.split_off(kept);
-        drop(idle);
+        let idle = idle.split_off(kept);
+        let deadline = Instant::now() + START;
         let mut refusal = String::from("no process was asked for");
+        // Some may have died while they idled.
+        let mut ready = make_ready(idle, begin, deadline, &mut refusal);
         // All are started before the first is waited for.
         let mut born = Vec::new();
-        for _ in processes.len()..most {
+        for _ in ready.len()..most {
             match self.give_birth() {
                 Ok(newborn) => born.push(newborn),
                 Err(reason) => {
@@ -129,23 +140,17 @@ impl Pool {
                 }
             }
         }
+        let mut grown = Vec::with_capacity(born.len());
         for newborn in born {
-            match newborn.into_process() {
-                Ok(process) => processes.push(process),
+            match newborn.into_process(deadline) {
+                Ok(process) => {
+                    lock(&self.0.watched).push(Arc::downgrade(&process.receiving()));
+                    grown.push(process);
+                }
                 Err(reason) => refusal = reason,
             }
         }
-        processes.retain(|process| {
-            let (order, shared) = begin();
-            process.send(&order, shared).is_ok()
-        });
-        let mut ready = Vec::with_capacity(processes.len());
-        for process in processes {
-            match wait_until_ready(&process) {
-                Ok(()) => ready.push(self.watch(process)),
-                Err(reason) => refusal = reason,
-            }
-        }
+        ready.extend(make_ready(grown, begin, deadline, &mut refusal));
         if ready.is_empty() { Err(refusal) } else { Ok(ready) }
     }
 
@@ -160,15 +165,26 @@ impl Pool {
         let newborn = born.recv().ok().filter(|_| asked).ok_or("the pool's thread has ended")?;
         newborn.map_err(|error| format!("a process cannot be started: {error}"))
     }
-
-    fn watch(&self, process: Process) -> Process {
-        lock(&self.0.watched).push(Arc::downgrade(&process.receiving()));
-        process
-    }
 }
 
-fn wait_until_ready(process: &Process) -> Result<(), String> {
-    let deadline = Instant::now() + READY;
+/// Tells processes of a run; those that are ready for it.
+fn make_ready(
+    processes: Vec<Process>,
+    begin: &dyn Fn() -> (Order, Shared),
+    deadline: Instant,
+    refusal: &mut String,
+) -> Vec<Process> {
+    let told = |process: &Process| {
+        let (order, shared) = begin();
+        process.send(&order, shared).map_err(|broken| format!("a worker was lost before it was ready: {broken:?}"))
+    };
+    let told: Vec<_> = processes.into_iter().map(|process| told(&process).map(|()| process)).collect();
+    let ready = |process: Process| wait_until_ready(&process, deadline).map(|()| process);
+    let ready = told.into_iter().map(|process| process.and_then(ready));
+    ready.filter_map(|process| process.map_err(|reason| *refusal = reason).ok()).collect()
+}
+
+fn wait_until_ready(process: &Process, deadline: Instant) -> Result<(), String> {
     loop {
         match process.receive(Duration::from_millis(100)) {
             Ok(Some((Answer::Ready, _))) => return Ok(()),

@@ -20,8 +20,9 @@ pub(crate) const SOCKET: &str = "POLYREAD_WORKER_SOCKET";
 /// Whose child a worker is: should that have died before the worker could ask to die with it.
 pub(crate) const PARENT: &str = "POLYREAD_WORKER_PARENT";
 
-/// How long a process may take until it has said hello. A program that never registers itself as a worker would not ever.
-const HELLO: Duration = Duration::from_secs(10);
+/// How long processes may take until they have said hello and are ready. A program that never registers itself as a worker
+/// would not ever.
+pub(crate) const START: Duration = Duration::from_secs(10);
 
 /// How long the receiving of a message may take that has begun to come. Messages come in one piece; a worker that sends
 /// half a one is broken.
@@ -63,12 +64,12 @@ impl Program {
 }
 
 impl Newborn {
-    /// Waits for its hello.
+    /// Waits for its hello, until the deadline.
     ///
     /// # Errors
     ///
     /// Why there was none, in words.
-    pub(crate) fn into_process(self) -> Result<Process, String> {
+    pub(crate) fn into_process(self, deadline: Instant) -> Result<Process, String> {
         let Self { mut child, server, name } = self;
         let (said, hears) = crossbeam_channel::bounded(1);
         let listener = std::thread::Builder::new().name("polyread-hello".to_owned()).spawn(move || {
@@ -76,7 +77,6 @@ impl Newborn {
             let _ = said.send(server.accept());
         });
         let listener = listener.map_err(|error| error.to_string())?;
-        let deadline = Instant::now() + HELLO;
         let hello = loop {
             match hears.recv_timeout(Duration::from_millis(20)) {
                 Ok(hello) => break hello.map_err(|error| format!("its hello cannot be understood: {error}")),
@@ -91,21 +91,22 @@ impl Newborn {
                 break Err(format!("it ended ({status}) {silent}"));
             }
             if Instant::now() > deadline {
-                break Err(format!("{HELLO:?} went by {silent}"));
+                break Err(format!("{START:?} went by {silent}"));
             }
         };
         if hello.is_err() {
             // Nobody will knock any more: the listener is let go by a knock of our own.
             child.end();
-            drop(IpcSender::<Hello>::connect(name));
         }
-        let _ = listener.join();
+        if hello.is_ok() || IpcSender::<Hello>::connect(name).is_ok() {
+            let _ = listener.join();
+        }
         let (_, Hello { version, orders, answers, board }) = hello?;
         if version != VERSION {
             return Err(format!("it speaks version {version} of the protocol, this program {VERSION}"));
         }
         let board = Board::of(board).ok_or_else(|| "it sent no board".to_owned())?;
-        let receiving = Arc::new(Receiving { id: child.0.id(), until: AtomicU64::new(0) });
+        let receiving = Arc::new(Receiving { id: child.0.id(), until: AtomicU64::new(0), overdue: AtomicU64::new(0) });
         Ok(Process { orders, answers, board, receiving, child })
     }
 }
@@ -168,6 +169,8 @@ pub(crate) struct Receiving {
     id: u32,
     /// On the clock of [`now`]; 0 while nothing is received.
     until: AtomicU64,
+    /// What `until` was when it was found to be over.
+    overdue: AtomicU64,
 }
 
 impl Receiving {
@@ -179,7 +182,8 @@ impl Receiving {
     /// for ever. That thread has not reaped it, so that the id is still the process's own.
     pub(crate) fn end_if_overdue(&self) {
         let until = self.until.load(Ordering::Relaxed);
-        if until != 0 && now() > until {
+        // Found so twice: after this very program had been stopped for a while, once means nothing.
+        if until != 0 && now() > until && self.overdue.swap(until, Ordering::Relaxed) == until {
             kill(self.id);
         }
     }

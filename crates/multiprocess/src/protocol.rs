@@ -74,6 +74,8 @@ pub(crate) struct Begin {
     pub(crate) bytes_in_flight: u64,
     pub(crate) max_file_size: Option<u64>,
     pub(crate) timeout: Option<Duration>,
+    /// Pieces of shared memory that may come in one message: each is a descriptor on both sides.
+    pub(crate) pieces: u32,
     /// To find descriptors of the parent's by.
     pub(crate) parent: u32,
 }

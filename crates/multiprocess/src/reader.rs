@@ -23,6 +23,7 @@
 use std::any::type_name;
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,12 +33,14 @@ use polyread_core::{
     Analysis, Context, Entries, Entry, ErrorKind, FileReader, FileResult, Job, Limits, Operation, Outlet, Producer,
     ReadError, ReaderError, Records, Room, Root, Sink, Summary, WorkerId,
 };
+use rustix::process::{Resource, getrlimit};
 
 use crate::board::Position;
 use crate::pool::Pool;
 use crate::process::Process;
 use crate::protocol::{
-    self, Answer, Batch, Begin, Broken, MOST_PATH_BYTES, Order, SentFile, SentRecord, SentRoot, Shared, Undecodable,
+    self, Answer, Batch, Begin, Broken, MOST_PATH_BYTES, MOST_SHARED, Order, SentFile, SentRecord, SentRoot, Shared,
+    Undecodable,
 };
 use crate::work::{Task, Work};
 use crate::{Config, PortableAnalysis};
@@ -150,12 +153,18 @@ struct Opening {
     bytes_in_flight: u64,
     max_file_size: Option<u64>,
     timeout: Option<Duration>,
+    pieces: u32,
 }
 
 impl Opening {
     fn of<A: PortableAnalysis>(context: &Context<A>, limits: &Limits) -> Result<Self, String> {
-        let prototype = protocol::encode(&context.analysis());
+        let prototype = catch_unwind(AssertUnwindSafe(|| protocol::encode(&context.analysis())));
+        let prototype = prototype.unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        // A quarter of them at most, for all workers together: each sends a message of its own.
+        let pieces = descriptors / 4 / limits.effective_workers() as u64;
         Ok(Self {
+            pieces: u32::try_from(pieces.clamp(1, MOST_SHARED as u64)).unwrap_or(1),
             analysis: type_name::<A>(),
             prototype: prototype.map_err(|error| format!("the analysis cannot be encoded: {error}"))?,
             // A worker that was started before may be elsewhere.
@@ -175,6 +184,7 @@ impl Opening {
             bytes_in_flight: self.bytes_in_flight,
             max_file_size: self.max_file_size,
             timeout: self.timeout,
+            pieces: self.pieces,
             parent: std::process::id(),
         };
         (Order::Begin(begin), shared)
@@ -206,7 +216,13 @@ impl<A: PortableAnalysis> Crew<A> {
             for process in processes {
                 let id = process.id();
                 let name = format!("polyread-process-{id}");
-                let supervisor = move || Supervisor::new(self, process).run();
+                let supervisor = move || {
+                    let supervised = catch_unwind(AssertUnwindSafe(|| Supervisor::new(self, process).run()));
+                    supervised.unwrap_or_else(|panic| {
+                        self.work.break_off();
+                        resume_unwind(panic)
+                    });
+                };
                 if std::thread::Builder::new().name(name).spawn_scoped(scope, supervisor).is_err() {
                     self.work.leave();
                 }
@@ -262,10 +278,18 @@ impl<A: PortableAnalysis> Crew<A> {
 
     /// Another process in the place of one that was lost, if there still may be one.
     fn replace(&self, at_cost: bool) -> Option<Process> {
-        let cost = if at_cost { FILES_PER_RESPAWN } else { 0 };
-        let paid = self.respawns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost));
-        let mut processes = paid.ok().and_then(|_| self.pool.muster(1, &|| self.opening.order()).ok())?;
-        processes.pop()
+        let mut cost = if at_cost { FILES_PER_RESPAWN } else { 0 };
+        while !self.context.is_cancelled() {
+            let pay = |left: u64| left.checked_sub(cost);
+            self.respawns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).ok()?;
+            if let Ok(mut processes) = self.pool.muster(1, &|| self.opening.order()) {
+                return processes.pop();
+            }
+            // One that dies before it is ready is one more that is lost; and what the system refuses now it may not later.
+            cost = FILES_PER_RESPAWN;
+            std::thread::sleep(LOOK);
+        }
+        None
     }
 }
 
@@ -287,6 +311,8 @@ struct Supervisor<'a, A: Analysis> {
     roots: Vec<Arc<Root>>,
     /// Room that was granted to the process and not yet used.
     allowance: Option<Room>,
+    /// Whether it has asked for room since its last record: nobody needs to ask twice.
+    has_asked: bool,
     /// Where the process was when its board was looked at last, and since when.
     seen: (Position, Instant),
 }
@@ -311,7 +337,16 @@ enum Loss {
 impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
     fn new(crew: &'a Crew<A>, process: Process) -> Self {
         let seen = (Position::default(), Instant::now());
-        Self { crew, process, in_hand: VecDeque::new(), batches: 0, roots: Vec::new(), allowance: None, seen }
+        Self {
+            crew,
+            process,
+            in_hand: VecDeque::new(),
+            batches: 0,
+            roots: Vec::new(),
+            allowance: None,
+            has_asked: false,
+            seen,
+        }
     }
 
     /// Until there is no more to read, or no process to do it.
@@ -396,6 +431,7 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
         let nonsense = |what: &str| Loss::Broken(Broken::Nonsense(what.to_owned()));
         match answer {
             Answer::Records { batch, records } => {
+                self.has_asked = false;
                 let mut taken = Ok(());
                 let mut done = Vec::with_capacity(records.len());
                 for record in records {
@@ -427,8 +463,8 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
                 let context = &self.crew.context;
                 // It waits while it holds none: what was left of the last goes back first.
                 self.allowance = None;
-                if bytes > context.bytes_in_flight() {
-                    return Err(nonsense("it asks for more room than there is"));
+                if bytes > context.bytes_in_flight() || std::mem::replace(&mut self.has_asked, true) {
+                    return Err(nonsense("it asks for more room than there is, or for none of its files"));
                 }
                 // Cancelled: the next turn ends it.
                 let Some(mut room) = context.take_room(bytes) else { return Ok(()) };
@@ -451,6 +487,7 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             let place = usize::try_from(sent.place).ok()?;
             in_hand.tasks.get_mut(place).filter(|task| task.is_some())
         });
+        let slot = slot.filter(|_| sent.room <= self.crew.context.bytes_in_flight());
         let slot = slot.ok_or_else(|| Loss::Broken(Broken::Nonsense("it records what it was not given".to_owned())))?;
         let Some(path) = slot.as_ref().map(|task| task.file.path()) else { unreachable!("found above") };
         let outcome = match sent.outcome {
@@ -461,17 +498,24 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
                     let error = ReadError::new(ErrorKind::OutOfMemory, Operation::Analyse, path);
                     Err(error.with_bytes_read(sent.bytes).with_detail(format!("{bytes} bytes could not be allocated")))
                 }
-                Ok(Err(Undecodable::Nonsense(reason))) => return Err(Loss::Broken(Broken::Nonsense(reason))),
+                // The message is whole, and so its sender is sound: this output is what cannot be read back.
+                Ok(Err(Undecodable::Nonsense(reason))) => {
+                    let error = ReadError::new(ErrorKind::Protocol, Operation::Analyse, path);
+                    Err(error.with_bytes_read(sent.bytes).with_detail(reason))
+                }
                 Err(broken) => return Err(Loss::Broken(broken)),
             },
         };
         let Some(task) = slot.take() else { unreachable!("found above") };
         self.crew.context.has_read(sent.bytes.saturating_sub(task.told));
         // A failed file holds nothing.
-        let room =
-            (sent.room > 0 && outcome.is_ok()).then(|| self.allowance.as_mut().map(|room| room.split(sent.room)));
+        let room = (sent.room > 0 && outcome.is_ok()).then(|| match &mut self.allowance {
+            Some(allowance) => allowance.split(sent.room),
+            // Of a file that said it was empty, and was not.
+            None => self.crew.context.take_room_at_once(sent.room),
+        });
         let path = task.file.path().to_path_buf();
-        let mut record = FileResult::new(task.index, path, outcome, worker, room.flatten());
+        let mut record = FileResult::new(task.index, path, outcome, worker, room);
         (record.bytes, record.elapsed, record.attempts) = (sent.bytes, sent.elapsed, task.tries + 1);
         Ok(record)
     }

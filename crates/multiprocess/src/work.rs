@@ -118,7 +118,7 @@ impl Work {
     /// This many of those that were taken have their records.
     pub(crate) fn done(&self, count: usize) {
         let mut queue = lock(&self.queue);
-        queue.out -= count;
+        queue.out = queue.out.saturating_sub(count);
         if queue.out == 0 {
             self.changed.notify_all();
         }
@@ -128,9 +128,17 @@ impl Work {
     pub(crate) fn put_back(&self, tasks: impl IntoIterator<Item = Task>) {
         let mut queue = lock(&self.queue);
         for task in tasks {
-            queue.out -= 1;
+            queue.out = queue.out.saturating_sub(1);
             if task.tries > 0 { queue.again.push_back(task) } else { queue.waiting.push_front(task) }
         }
+        self.changed.notify_all();
+    }
+
+    /// Somebody who had files in hand has panicked: nobody is to wait for those.
+    pub(crate) fn break_off(&self) {
+        let mut queue = lock(&self.queue);
+        (queue.closed, queue.out) = (true, 0);
+        drop(queue);
         self.changed.notify_all();
     }
 

@@ -126,6 +126,7 @@ struct Station {
     waiting: VecDeque<Batch>,
     roots: Vec<Result<Arc<Root>, i32>>,
     parent: u32,
+    has_served: bool,
 }
 
 impl Station {
@@ -137,7 +138,7 @@ impl Station {
         IpcSender::connect(socket.to_owned())?.send(hello).map_err(std::io::Error::other)?;
         let outbox = Outbox::open(answers)?;
         let (waiting, roots) = (VecDeque::new(), Vec::new());
-        Ok(Self { analyses, orders, outbox, board: Arc::new(board), waiting, roots, parent: 0 })
+        Ok(Self { analyses, orders, outbox, board: Arc::new(board), waiting, roots, parent: 0, has_served: false })
     }
 
     /// Obeys until the parent is gone; the exit code.
@@ -174,12 +175,20 @@ impl Station {
                 begin.analysis
             )
         })?;
-        if let Some(directory) = &begin.directory {
-            // Paths then fail one by one, which tells more.
-            let _ = std::env::set_current_dir(PathBuf::from(directory.clone()));
+        // Where the parent is, even if that directory has been renamed or deleted; or else by its path.
+        let here = std::env::set_current_dir(format!("/proc/{}/cwd", begin.parent));
+        let by_path =
+            || begin.directory.clone().is_some_and(|path| std::env::set_current_dir(PathBuf::from(path)).is_ok());
+        // One that has just been started is where the parent was.
+        if here.is_err() && !by_path() && self.has_served {
+            return Err("a worker cannot follow its program into another directory".to_owned());
         }
+        self.has_served = true;
         self.parent = begin.parent;
         self.roots.clear();
+        self.outbox.start(begin.pieces);
+        // What the run before had written there must not be taken for this one's.
+        self.board.begin(Position::default());
         let mut limits = Limits::default().workers(1).bytes_in_flight(begin.bytes_in_flight);
         limits = limits.max_file_size(begin.max_file_size).timeout(begin.timeout);
         let prototype = shared.bytes(&begin.prototype).map_err(|_| "the analysis did not come across".to_owned())?;
@@ -284,15 +293,23 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
 
 /// An output on its way out. What its `Serialize` does is its own: a panic is the file's failure.
 fn pack<T: serde::Serialize + 'static>(shared: &mut Shared, output: &T) -> Result<Payload, (ErrorKind, String)> {
-    let packed = catch_unwind(AssertUnwindSafe(|| match protocol::as_bytes(output) {
-        Some(bytes) => Ok(shared.payload(bytes)),
-        None => protocol::encode(output).map(|bytes| shared.payload(&bytes)),
-    }));
-    match packed {
-        Ok(Ok(payload)) => Ok(payload),
-        Ok(Err(reason)) => Err((ErrorKind::Rejected, format!("its output cannot be encoded: {reason}"))),
-        Err(_) => Err((ErrorKind::OutOfMemory, "its output could not be put on its way".to_owned())),
-    }
+    let encoded;
+    let bytes = match protocol::as_bytes(output) {
+        Some(bytes) => bytes,
+        None => {
+            encoded = match catch_unwind(AssertUnwindSafe(|| protocol::encode(output))) {
+                Ok(Ok(encoded)) => encoded,
+                Ok(Err(reason)) => {
+                    return Err((ErrorKind::Rejected, format!("its output cannot be encoded: {reason}")));
+                }
+                Err(_) => return Err((ErrorKind::Panicked, "when its output was encoded".to_owned())),
+            };
+            &encoded
+        }
+    };
+    // Shared memory that cannot be had is a panic of the channel's.
+    catch_unwind(AssertUnwindSafe(|| shared.payload(bytes)))
+        .map_err(|_| (ErrorKind::OutOfMemory, "its output could not be put on its way".to_owned()))
 }
 
 /// Where records wait for others to travel with. A thread of its own sees that they do not wait longer than
@@ -310,6 +327,7 @@ struct Load {
     /// Of what is in the records, about.
     bytes: usize,
     shared: Shared,
+    pieces: usize,
 }
 
 impl Outbox {
@@ -317,15 +335,26 @@ impl Outbox {
         let this = Arc::new(Self { answers, load: Mutex::default(), flusher: OnceLock::new() });
         let shared = Arc::clone(&this);
         let flusher = std::thread::Builder::new().name("polyread-flush".to_owned()).spawn(move || {
-            loop {
+            let flush = || loop {
                 // Until there is something to flush; and then for as long as that may wait.
                 std::thread::park();
                 std::thread::sleep(FLUSH_AFTER);
                 shared.flush();
+            };
+            // The channel panics where descriptors or memory run out, and records are lost with it: those of a worker that
+            // is lost are read again.
+            if catch_unwind(AssertUnwindSafe(flush)).is_err() {
+                exit(101);
             }
         })?;
         let _ = this.flusher.set(flusher.thread().clone());
         Ok(this)
+    }
+
+    /// A run begins, in which so many pieces of shared memory may travel together.
+    fn start(&self, pieces: u32) {
+        *lock(&self.load) =
+            Load { pieces: usize::try_from(pieces).unwrap_or(1).clamp(1, MOST_SHARED), ..Load::default() };
     }
 
     fn begin(&self, batch: u32) {
@@ -359,7 +388,7 @@ impl Outbox {
         load.records.push(SentRecord { place, outcome, bytes, elapsed: record.elapsed, room });
         // The largest that can still come is an output just too small to be shared.
         let is_full = (load.bytes + protocol::SHARED_FROM + OVERHEAD) as u64 > MOST_BYTES / 2;
-        if is_full || load.shared.len() >= MOST_SHARED {
+        if is_full || load.shared.len() >= load.pieces {
             self.send_off(&mut load);
         } else if load.records.len() == 1
             && let Some(flusher) = self.flusher.get()
@@ -375,7 +404,7 @@ impl Outbox {
 
     /// Under the lock, so that messages leave in the order of their records.
     fn send_off(&self, load: &mut Load) {
-        let Load { batch, records, bytes, shared } = load;
+        let Load { batch, records, bytes, shared, .. } = load;
         if records.is_empty() {
             return;
         }

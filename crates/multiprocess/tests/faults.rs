@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use polyread_conformance::{Scripted, run_alone, tree};
 use polyread_multiprocess::core::{
-    ByteCount, CancelToken, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, ReaderError, Summary, TextStats,
-    WorkerId,
+    ByteCount, CancelToken, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Progress, ReaderError, Summary,
+    TextStats, WorkerId,
 };
 use polyread_multiprocess::{Config, MultiprocessReader, Pool, Worker};
 use rustix::process::{Pid, Signal, kill_process};
@@ -225,6 +225,16 @@ fn a_pool_is_used_again() {
         first.sort_unstable();
         second.sort_unstable();
         assert_ne!(first, second);
+        // All have died meanwhile.
+        second.iter().for_each(|process| send(*process, Signal::KILL));
+        assert_eq!(read(Limits::default().workers(2)), 500);
+        // What a run has written on its board is not taken for the next one's.
+        let progress = Progress::new();
+        let job =
+            Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default()).progress(progress.clone());
+        let records = pool.reader().records(job.limits(Limits::default().workers(2))).unwrap();
+        let bytes: u64 = records.map(|record| record.bytes).sum();
+        assert_eq!(progress.snapshot().bytes, bytes);
         // A run that is dropped kills its own, and the next gets new ones.
         drop(pool.reader().records(Job::of_paths(std::iter::repeat("/proc/version"), ByteCount::default())).unwrap());
         assert_eq!(read(Limits::default().workers(2)), 500);
