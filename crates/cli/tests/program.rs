@@ -288,13 +288,8 @@ fn wait_until(what: &str, mut happens: impl FnMut() -> bool) {
 
 /// A process and its children, where the kernel tells of them.
 fn processes_of(id: u32) -> Vec<PathBuf> {
-    let is_its = |process: &PathBuf| {
-        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
-        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
-        parent == Some(id)
-    };
-    let children = fs::read_dir("/proc").unwrap().flatten().map(|process| process.path()).filter(is_its);
-    children.chain([PathBuf::from(format!("/proc/{id}"))]).collect()
+    let processes = polyread_conformance::children_of(id).into_iter().chain([id]);
+    processes.map(|process| PathBuf::from(format!("/proc/{process}"))).collect()
 }
 
 /// A run over a sparse file that takes hours to count, well into it, with the most memory it has had, in bytes.

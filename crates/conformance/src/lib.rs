@@ -8,6 +8,7 @@
 
 pub mod checks;
 mod privileges;
+mod processes;
 mod scripted;
 pub mod tree;
 mod watch;
@@ -15,6 +16,7 @@ mod watch;
 use polyread_core::{Contents, FileReader, Text, TextStats};
 
 pub use privileges::run_unprivileged;
+pub use processes::children_of;
 pub use scripted::{Held, Scripted, Seen};
 pub use watch::{run, run_alone};
 

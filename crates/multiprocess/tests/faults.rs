@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use polyread_conformance::{Scripted, run_alone, tree};
+use polyread_conformance::{Scripted, children_of, run_alone, tree};
 use polyread_multiprocess::core::{
     ByteCount, CancelToken, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Progress, ReaderError, Summary,
     TextStats, WorkerId,
@@ -37,16 +37,7 @@ fn send(process: u32, signal: Signal) {
 
 /// Processes that this one has started and that still are.
 fn children() -> Vec<u32> {
-    let mut children = Vec::new();
-    for process in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(stat) = fs::read_to_string(process.path().join("stat")) else { continue };
-        let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
-        if parent == Some(std::process::id()) {
-            children.push(id);
-        }
-    }
-    children
+    children_of(std::process::id())
 }
 
 fn process_of<T>(record: &FileResult<T>) -> u32 {

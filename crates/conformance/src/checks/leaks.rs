@@ -7,24 +7,12 @@ use std::time::Duration;
 
 use polyread_core::{Discovery, Job, Stopped, TextStats};
 
-use crate::{Subject, tree};
+use crate::{Subject, children_of, tree};
 
 /// What this process has: descriptors, threads, child processes.
 fn resources() -> [usize; 3] {
     let count = |directory| fs::read_dir(directory).unwrap().count();
-    [count("/proc/self/fd"), count("/proc/self/task"), children()]
-}
-
-/// Processes whose parent this one is, zombies included.
-fn children() -> usize {
-    let own = std::process::id().to_string();
-    let is_child = |process: fs::DirEntry| {
-        // The name, in parentheses, may itself hold any of them; state and parent follow the last.
-        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
-        let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?;
-        (parent == own).then_some(())
-    };
-    fs::read_dir("/proc").unwrap().filter_map(|process| is_child(process.ok()?)).count()
+    [count("/proc/self/fd"), count("/proc/self/task"), children_of(std::process::id()).len()]
 }
 
 /// What the process has once the reader has run: a runtime that is shared by all runs stays.
