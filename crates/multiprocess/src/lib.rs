@@ -34,6 +34,7 @@ mod pool;
 mod process;
 mod protocol;
 mod reader;
+mod supervisor;
 mod work;
 mod worker;
 
