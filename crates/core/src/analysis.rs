@@ -1,11 +1,13 @@
 //! What to compute from one file's bytes.
 
 mod annotated;
+mod combine;
 mod contents;
 mod text;
 mod text_stats;
 
 pub use annotated::Annotated;
+pub use combine::{Combine, Parts};
 pub use contents::Contents;
 pub use text::{InvalidUtf8, Text};
 pub use text_stats::{TextCounts, TextStats};
@@ -80,6 +82,11 @@ pub trait Analysis: Clone + Send + 'static {
     fn verdict(&self) -> Result<(), Rejection> {
         Ok(())
     }
+
+    /// How it is run on parts of one file, if it can be: `Some(Parts::of())` for those that implement [`Combine`].
+    fn parts() -> Option<Parts<Self>> {
+        None
+    }
 }
 
 /// Why an analysis has no result for a content.
@@ -114,6 +121,10 @@ impl Analysis for ByteCount {
 
     fn finish(self) -> u64 {
         self.0
+    }
+
+    fn parts() -> Option<Parts<Self>> {
+        Some(Parts::of())
     }
 }
 

@@ -41,6 +41,7 @@ mod background;
 mod budget;
 mod cancel;
 mod discovery;
+mod divide;
 mod entry;
 mod error;
 mod escape;
@@ -56,10 +57,13 @@ mod sequential;
 mod split;
 mod summary;
 
-pub use analysis::{Analysis, Annotated, ByteCount, Contents, InvalidUtf8, Rejection, Text, TextCounts, TextStats};
+pub use analysis::{
+    Analysis, Annotated, ByteCount, Combine, Contents, InvalidUtf8, Parts, Rejection, Text, TextCounts, TextStats,
+};
 pub use background::{FAREWELL, Outlet, join_in_time};
 pub use cancel::CancelToken;
 pub use discovery::{Discovery, Walk};
+pub use divide::Division;
 pub use entry::{FileEntry, Links, Root};
 pub use error::{DiscoveryError, ErrorKind, Operation, ReadError, ReaderError};
 pub use escape::Escaped;
@@ -69,7 +73,7 @@ pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
 pub use record::{FileResult, Side, WorkerId};
 pub use records::{Producer, Records};
 pub use remote::{Allowance, Room};
-pub use scan::{FileScanner, Watch};
+pub use scan::{FileScanner, Offer, Watch};
 pub use sequential::SequentialReader;
 pub use split::{Crossing, Split};
 pub use summary::{Stopped, Summary, Tally};

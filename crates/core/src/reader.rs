@@ -392,6 +392,13 @@ impl<A: Analysis> Context<A> {
         FileScanner::new(Arc::clone(&self.analysis), Arc::clone(&self.shared))
     }
 
+    /// In a split run: seats for so many files, since they are waited for.
+    pub(crate) fn seat(&self, files: Option<usize>) {
+        if let Some(gate) = &self.shared.gate {
+            gate.resize(files);
+        }
+    }
+
     /// Whether the run is to stop.
     pub fn is_cancelled(&self) -> bool {
         self.shared.cancel.is_cancelled()

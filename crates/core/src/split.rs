@@ -191,6 +191,9 @@ impl Route {
 #[derive(Debug)]
 pub(crate) struct Gate {
     free: Mutex<Free>,
+    /// Seats that there are unless files are waited for.
+    workers: usize,
+    open_files: usize,
     /// Workers of the small side wait here until so many places are free: woken for each of them, they would open one
     /// file and sleep again.
     opening: Condvar,
@@ -201,23 +204,46 @@ pub(crate) struct Gate {
 
 #[derive(Debug)]
 struct Free {
-    seats: usize,
-    places: usize,
+    // Below zero when some were taken away that somebody has still.
+    seats: isize,
+    places: isize,
+    /// What there is of both, taken or not.
+    all: (usize, usize),
     waiting_to_open: usize,
     waiting_to_read: usize,
 }
 
 impl Gate {
     fn new(limits: &Limits) -> Arc<Self> {
-        let seats = limits.effective_workers();
-        // A single worker leaves nobody idle who could read ahead of time.
-        let places = if seats == 1 { 1 } else { (OPEN_FOR_EACH_WORKER * seats).min(limits.open_files()) };
+        let workers = limits.effective_workers();
+        let open_files = limits.open_files();
+        let places = places(workers, open_files);
         Arc::new(Self {
-            free: Mutex::new(Free { seats, places, waiting_to_open: 0, waiting_to_read: 0 }),
+            free: Mutex::new(Free {
+                seats: workers.cast_signed(),
+                places: places.cast_signed(),
+                all: (workers, places),
+                waiting_to_open: 0,
+                waiting_to_read: 0,
+            }),
+            workers,
+            open_files,
             opening: Condvar::new(),
             enough_places: places.div_ceil(2),
             reading: Condvar::new(),
         })
+    }
+
+    /// From now on there are so many seats, or as many as workers: files that a device has to bring are waited for, not
+    /// read. A single worker stays alone.
+    pub(crate) fn resize(&self, seats: Option<usize>) {
+        let seats = if self.workers == 1 { 1 } else { seats.unwrap_or(self.workers) };
+        let all = (seats, places(seats, self.open_files));
+        let mut free = lock(&self.free);
+        free.seats += all.0.cast_signed() - free.all.0.cast_signed();
+        free.places += all.1.cast_signed() - free.all.1.cast_signed();
+        free.all = all;
+        self.wake(&free);
     }
 
     /// A place for a worker that has a seat, if one is free at once.
@@ -253,9 +279,14 @@ impl Gate {
 
     /// The same after waiting; `None` when the run is cancelled meanwhile.
     pub(crate) fn seat_after_waiting(self: &Arc<Self>, cancel: &CancelToken) -> Option<Seat> {
+        self.seat_unless(cancel, || false)
+    }
+
+    /// The same, unless meanwhile there is nothing left to do.
+    pub(crate) fn seat_unless(self: &Arc<Self>, cancel: &CancelToken, too_late: impl Fn() -> bool) -> Option<Seat> {
         let mut free = lock(&self.free);
         free.waiting_to_read += 1;
-        while free.seats == 0 && !cancel.is_cancelled() {
+        while free.seats <= 0 && !cancel.is_cancelled() && !too_late() {
             free = wait(&self.reading, free);
         }
         free.waiting_to_read -= 1;
@@ -265,7 +296,7 @@ impl Gate {
     }
 
     fn may_open(&self, free: &Free) -> bool {
-        free.seats > 0 && free.places >= self.enough_places
+        free.seats > 0 && free.places >= self.enough_places.cast_signed()
     }
 
     fn seat(self: &Arc<Self>, free: &mut Free) -> Seat {
@@ -286,6 +317,11 @@ impl Gate {
             self.opening.notify_one();
         }
     }
+}
+
+/// Files that may be open with so many seats. A single worker leaves nobody idle who could read ahead of time.
+fn places(seats: usize, open_files: usize) -> usize {
+    if seats == 1 { 1 } else { (OPEN_FOR_EACH_WORKER * seats).min(open_files) }
 }
 
 /// A time-out, not a plain wait: a raised token does not notify.

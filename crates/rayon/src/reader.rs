@@ -9,16 +9,19 @@
 //!  consumer ◄── bounded channel ◄── records, a leaf at a time
 //! ```
 //!
+//! A file so large that one thread would still be reading it when the others have nothing left to do is read in ranges: its
+//! thread spawns a task for each of the others, and whoever steals one takes ranges of the file as long as there are any.
+//!
 //! Everything waits for the consumer: a full channel stops the threads, busy threads stop the feeder, and a feeder that
 //! does not pull stops the walk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use polyread_core::{
-    Analysis, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError, Records, Sink,
-    Summary, WorkerId,
+    Analysis, Division, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError,
+    Records, Sink, Summary, WorkerId,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -151,7 +154,7 @@ struct Crew<A: Analysis> {
 impl<A: Analysis> Crew<A> {
     /// Splits the entries in halves down to leaves. The second half of each lies open to be stolen while the first is
     /// worked on; if nobody comes, this thread does both, and the split cost some nanoseconds.
-    fn share_out(&self, mut entries: Vec<Entry>, leaf: usize) {
+    fn share_out(self: &Arc<Self>, mut entries: Vec<Entry>, leaf: usize) {
         if entries.len() > leaf {
             let other = entries.split_off(entries.len() / 2);
             rayon::join(|| self.share_out(entries, leaf), || self.share_out(other, leaf));
@@ -164,23 +167,18 @@ impl<A: Analysis> Crew<A> {
     ///
     /// An analysis may itself use rayon, and its thread, while it waits, steal a leaf of ours. That one is put off until
     /// the file at hand is done: read on top of it, it could wait for room that the file below it holds.
-    fn read_leaf(&self, entries: Vec<Entry>) {
+    fn read_leaf(self: &Arc<Self>, entries: Vec<Entry>) {
         let thread = rayon::current_thread_index().unwrap_or_default();
-        let mut scanner = match self.scanners[thread].try_lock() {
-            Ok(scanner) => scanner,
-            Err(TryLockError::Poisoned(scanner)) => scanner.into_inner(),
-            // Nobody but this thread itself takes this lock.
-            Err(TryLockError::WouldBlock) => return self.lock_put_off().push(entries),
-        };
+        let Some(mut scanner) = self.scanner_of(thread) else { return self.lock_put_off().push(entries) };
         let mut entries = entries.into_iter();
         let mut done = Vec::with_capacity(entries.len());
         let mut bytes = 0;
         while bytes < LEAF_BYTES
             && let Some(entry) = entries.next()
         {
-            let record = scanner.scan(entry, WorkerId::Thread(thread), &mut |_| {
-                self.outlet.send(std::mem::take(&mut done));
-            });
+            let mut hand_over = |_| _ = self.outlet.send(std::mem::take(&mut done));
+            let mut offer = |division: &_| self.call_for_help(division);
+            let record = scanner.scan_with(entry, WorkerId::Thread(thread), &mut hand_over, Some(&mut offer));
             if let Some(record) = record {
                 bytes += record.bytes;
                 done.push(record);
@@ -195,10 +193,45 @@ impl<A: Analysis> Crew<A> {
             let half = rest.len().div_ceil(2);
             self.share_out(rest, half);
         }
-        // Whoever puts a leaf off is in the middle of one, and comes by here: none is forgotten.
+        self.catch_up();
+    }
+
+    /// Reads the leaves that were put off. Whoever puts one off is in the middle of a file, and comes by here when it is
+    /// done with it: none is forgotten.
+    fn catch_up(self: &Arc<Self>) {
         loop {
             let Some(stolen) = self.lock_put_off().pop() else { break };
             self.share_out(stolen, self.leaf);
+        }
+    }
+
+    /// Lets each of the other threads have a task with which it helps to read a file, if it comes by in time. Weak, so that
+    /// the file is closed when it has been read and not when the last of them has found that out.
+    fn call_for_help(self: &Arc<Self>, division: &Arc<Division<A>>) {
+        for _ in 1..self.scanners.len() {
+            let (crew, division) = (Arc::clone(self), Arc::downgrade(division));
+            rayon::spawn(move || crew.help(&division));
+        }
+    }
+
+    fn help(self: &Arc<Self>, division: &Weak<Division<A>>) {
+        // A thread in the middle of a file has other work to do.
+        if let Some(division) = division.upgrade()
+            && let Some(mut scanner) = self.scanner_of(rayon::current_thread_index().unwrap_or_default())
+        {
+            scanner.help(&division);
+            scanner.rest();
+            drop(scanner);
+            self.catch_up();
+        }
+    }
+
+    /// The scanner of the current thread, unless this one is in the middle of a file: nobody but the thread itself takes it.
+    fn scanner_of(&self, thread: usize) -> Option<MutexGuard<'_, FileScanner<A>>> {
+        match self.scanners[thread].try_lock() {
+            Ok(scanner) => Some(scanner),
+            Err(TryLockError::Poisoned(scanner)) => Some(scanner.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
         }
     }
 

@@ -1,0 +1,209 @@
+//! One large file, read in ranges by several workers at once.
+//!
+//! ```text
+//!  file   ├──────┬──────┬──────┬──────┬──────┬──────┤     ranges are taken from the front, by whoever is free
+//!          owner  owner  helper owner  helper helper
+//!         └─────┬──────┘                                   neighbours of one worker: one state goes on
+//!               └──────► states are combined as they come to lie beside each other
+//! ```
+//!
+//! The worker that opened the file owns it: it makes its record. Others are offered a part in it and help as long as there
+//! are ranges; one that comes too late finds none and goes. So nobody waits for a helper that never came, and the owner
+//! waits for those alone that are in the middle of a range.
+//!
+//! Ranges are taken in order, and not one half each: a helper may come late, a neighbour may be slow, and a device is read
+//! best in one direction. States of ranges that lie side by side are combined at once, so that there are never more of them
+//! than workers, however large the file is.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::budget::lock;
+use crate::scan::{Shared, Watch, panicked, timed_out};
+use crate::{Analysis, ErrorKind, Operation, Parts, ReadError};
+
+/// Bytes of a range: some tenths of a millisecond for a counting analysis, a thousand times what taking one costs, and
+/// little enough that at the end nobody waits for long.
+const RANGE: u64 = 2 * 1024 * 1024;
+
+/// Files from this size on are divided: below, a helper that has to be woken gains too little.
+pub(crate) const DIVIDED_FROM: u64 = 4 * RANGE;
+
+/// A file that several workers read: see [`FileScanner::scan_with`](crate::FileScanner::scan_with).
+///
+/// For those who write a reader.
+#[derive(Debug)]
+pub struct Division<A> {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    parts: Parts<A>,
+    deadline: Option<Instant>,
+    shared: Arc<Shared>,
+    /// Where the bytes are counted that have been read of the file.
+    watch: Arc<Watch>,
+    /// Where the first range begins that nobody has taken.
+    next: AtomicU64,
+    state: Mutex<State<A>>,
+    /// Notified when the last of those at work has left.
+    left: Condvar,
+}
+
+#[derive(Debug)]
+struct State<A> {
+    /// By where it begins, what was seen from there on to where it ends.
+    seen: BTreeMap<u64, (u64, A)>,
+    /// The first failure; nothing that comes after it counts.
+    failure: Option<ReadError>,
+    at_work: usize,
+}
+
+impl<A: Analysis> Division<A> {
+    pub(crate) fn new(
+        path: &Path,
+        file: File,
+        size: u64,
+        parts: Parts<A>,
+        deadline: Option<Instant>,
+        shared: Arc<Shared>,
+        watch: Arc<Watch>,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State { seen: BTreeMap::new(), failure: None, at_work: 0 });
+        Arc::new(Self {
+            path: path.to_path_buf(),
+            file,
+            size,
+            parts,
+            deadline,
+            shared,
+            watch,
+            next: AtomicU64::new(0),
+            state,
+            left: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Whether there is no range left to be taken.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.next.load(Ordering::Relaxed) >= self.size
+    }
+
+    /// Reads ranges until there are none left. A panic of the analysis is the file's failure.
+    pub(crate) fn work(&self, prototype: &A, buffer: &mut [u8]) {
+        lock(&self.state).at_work += 1;
+        let worked = catch_unwind(AssertUnwindSafe(|| self.read_ranges(prototype, buffer)));
+        let failure = match worked {
+            Ok(result) => result.err(),
+            Err(panic) => Some(panicked(&self.path, &*panic)),
+        };
+        let mut state = lock(&self.state);
+        if let Some(failure) = failure {
+            // Nobody needs to begin another range.
+            self.next.store(self.size, Ordering::Relaxed);
+            state.failure.get_or_insert(failure);
+        }
+        state.at_work -= 1;
+        if state.at_work == 0 {
+            self.left.notify_all();
+        }
+    }
+
+    /// What has come of the whole file, when all who are at work have left: the state after its `size` bytes; `None` if the
+    /// file has turned out to be shorter.
+    ///
+    /// To be called by the owner, after it found no range any more.
+    pub(crate) fn outcome(&self) -> Result<Option<A>, ReadError> {
+        let mut state = lock(&self.state);
+        while state.at_work > 0 {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(failure) = state.failure.take() {
+            return Err(failure);
+        }
+        let whole = state.seen.remove(&0);
+        Ok(whole.filter(|(end, _)| *end == self.size).map(|(_, analysis)| analysis))
+    }
+
+    fn read_ranges(&self, prototype: &A, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let mut current: Option<(u64, u64, A)> = None;
+        loop {
+            let begin = self.next.fetch_add(RANGE, Ordering::Relaxed);
+            let follows = current.as_ref().is_some_and(|(_, end, _)| *end == begin);
+            if !follows && let Some((begin, end, analysis)) = current.take() {
+                self.put(begin, end, analysis);
+            }
+            if begin >= self.size {
+                return Ok(());
+            }
+            let (_, end, analysis) = current.get_or_insert_with(|| {
+                let mut analysis = prototype.clone();
+                match begin {
+                    0 => analysis.begin(self.size),
+                    _ => self.parts.begin(&mut analysis),
+                }
+                (begin, begin, analysis)
+            });
+            *end = self.read_range(begin, analysis, buffer)?;
+        }
+    }
+
+    /// Reads one range, and returns where it has come to its end.
+    fn read_range(&self, begin: u64, analysis: &mut A, buffer: &mut [u8]) -> Result<u64, ReadError> {
+        let fail = |kind| ReadError::new(kind, Operation::Read, &self.path);
+        let end = self.size.min(begin + RANGE);
+        let mut at = begin;
+        while at < end {
+            if self.shared.cancel.is_cancelled() {
+                return Err(fail(ErrorKind::Cancelled));
+            }
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(timed_out(&self.path, &self.shared));
+            }
+            let wanted = usize::try_from(end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
+            match self.file.read_at(&mut buffer[..wanted], at) {
+                // Shorter than it was: what follows need not be read.
+                Ok(0) => {
+                    self.next.store(self.size, Ordering::Relaxed);
+                    break;
+                }
+                Ok(read) => {
+                    at += read as u64;
+                    self.watch.add(read as u64);
+                    self.shared.progress.bytes(read as u64);
+                    analysis.update(&buffer[..read]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(ReadError::from_io(error, Operation::Read, &self.path)),
+            }
+        }
+        Ok(at)
+    }
+
+    /// Puts down what was seen from `begin` to `end`, combined with what lies beside it.
+    fn put(&self, mut begin: u64, mut end: u64, mut analysis: A) {
+        let mut state = lock(&self.state);
+        let before = state.seen.range(..begin).next_back().filter(|(_, (end, _))| *end == begin);
+        if let Some(first) = before.map(|(first, _)| *first)
+            && let Some((_, mut earlier)) = state.seen.remove(&first)
+        {
+            self.parts.combine(&mut earlier, analysis);
+            (begin, analysis) = (first, earlier);
+        }
+        if let Some((later_end, later)) = state.seen.remove(&end) {
+            self.parts.combine(&mut analysis, later);
+            end = later_end;
+        }
+        state.seen.insert(begin, (end, analysis));
+    }
+}

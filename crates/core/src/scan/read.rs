@@ -1,0 +1,249 @@
+//! Reading one open file, and what may have become of it meanwhile.
+
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FileType, Stat};
+
+use super::{CHUNK, FileScanner, Offer, Shared};
+use crate::budget::lock;
+use crate::divide::{DIVIDED_FROM, Division};
+use crate::split::Opened;
+use crate::{Analysis, ErrorKind, FileEntry, Operation, ReadError, Rejection};
+
+impl<A: Analysis> FileScanner<A> {
+    /// Opens the file and asks once what was opened, not what was listed.
+    pub(super) fn open(&self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
+        let shared = &*self.shared;
+        if shared.cancel.is_cancelled() {
+            return Err(ReadError::new(ErrorKind::Cancelled, Operation::Open, entry.path()));
+        }
+        if shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = Some(started);
+        }
+        let file = entry.open(&shared.cancel, self.deadline(started))?;
+        let promised = inspect(&file, entry)?;
+        Ok(Opened { file, promised, spent: Duration::ZERO, place: None })
+    }
+
+    /// A limit too long for the clock is none.
+    fn deadline(&self, started: Instant) -> Option<Instant> {
+        self.shared.timeout.and_then(|timeout| started.checked_add(timeout))
+    }
+
+    /// Reads the file to its end: by itself, or where that pays together with those who are offered a part in it.
+    pub(super) fn read(
+        &mut self,
+        entry: &FileEntry,
+        opened: Opened,
+        started: Instant,
+        before_waiting: &mut dyn FnMut(u64),
+        offer: Option<&mut Offer<'_, A>>,
+    ) -> Result<A::Output, ReadError> {
+        let Opened { file, promised, spent, .. } = opened;
+        // From its opening on, which may have been the other side's.
+        let deadline = self.deadline(started.checked_sub(spent).unwrap_or(started));
+        if self.shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = Some(started);
+        }
+        let size = size_of(&promised);
+        if let Some(limit) = self.shared.max_file_size.filter(|limit| size > *limit) {
+            return Err(too_large(entry, Operation::Open, size, "the largest size allowed is", limit));
+        }
+        let retained = self.tools().0.retains(size);
+        let deadline = self.take_room(entry, retained, deadline, before_waiting)?;
+
+        let parts = A::parts().filter(|_| retained == 0 && size >= DIVIDED_FROM);
+        let analysis = if let (Some(offer), Some(parts)) = (offer, parts) {
+            let (shared, watch) = (Arc::clone(&self.shared), Arc::clone(&self.watch));
+            let division = Division::new(entry.path(), file, size, parts, deadline, shared, watch);
+            offer(&division);
+            let (prototype, buffer) = self.tools();
+            division.work(prototype, buffer);
+            let mut file = division.file();
+            // What comes after the size that it promised is read as always.
+            let analysis = match division.outcome()? {
+                Some(analysis) => file.seek(SeekFrom::Start(size)).map(|_| analysis),
+                None => {
+                    self.watch.begin();
+                    Ok(self.begun(size))
+                }
+            };
+            let analysis = analysis.map_err(|error| ReadError::from_io(error, Operation::Read, entry.path()))?;
+            self.read_on(entry, file, &promised, deadline, analysis)?
+        } else {
+            let analysis = self.begun(size);
+            self.read_on(entry, &file, &promised, deadline, analysis)?
+        };
+        analysis.verdict().map_err(|rejection| rejected(entry, rejection))?;
+        Ok(analysis.finish())
+    }
+
+    /// The prototype of the analysis and the buffer, which are there from the first file on.
+    pub(super) fn tools(&mut self) -> (&A, &mut [u8]) {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; CHUNK];
+        }
+        let prototype = self.analysis.get_or_insert_with(|| lock(&self.prototype).clone());
+        (prototype, &mut self.buffer)
+    }
+
+    /// The analysis of another file.
+    fn begun(&mut self, size: u64) -> A {
+        let mut analysis = self.tools().0.clone();
+        analysis.begin(size);
+        analysis
+    }
+
+    /// Takes room for what is retained of a file, and returns its deadline: that the consumer is slow is not the file's
+    /// fault.
+    fn take_room(
+        &mut self,
+        entry: &FileEntry,
+        retained: u64,
+        deadline: Option<Instant>,
+        before_waiting: &mut dyn FnMut(u64),
+    ) -> Result<Option<Instant>, ReadError> {
+        let shared = &*self.shared;
+        let capacity = shared.budget.capacity();
+        if retained > capacity {
+            let what = "to be held at once; the bytes in flight are limited to";
+            return Err(too_large(entry, Operation::Open, retained, what, capacity));
+        }
+        // An analysis that only counts takes no room, and so not the lock that all workers share.
+        if retained == 0 {
+            return Ok(deadline);
+        }
+        let waiting_since = Instant::now();
+        let reservation = shared.budget.try_acquire(retained).or_else(|| {
+            *lock(&self.watch.reading_since) = None;
+            self.waited.during(|| {
+                before_waiting(retained);
+                shared.budget.acquire(retained, &shared.cancel)
+            })
+        });
+        let Some(reservation) = reservation else {
+            return Err(ReadError::new(ErrorKind::Cancelled, Operation::Read, entry.path()));
+        };
+        lock(&self.watch.held).room = Some(reservation);
+        if shared.timeout.is_some() {
+            *lock(&self.watch.reading_since) = Some(Instant::now());
+        }
+        Ok(deadline.and_then(|deadline| deadline.checked_add(waiting_since.elapsed())))
+    }
+
+    /// Reads on from where the file stands, one chunk after the other, to its end.
+    fn read_on(
+        &mut self,
+        entry: &FileEntry,
+        mut file: &File,
+        promised: &Stat,
+        deadline: Option<Instant>,
+        mut analysis: A,
+    ) -> Result<A, ReadError> {
+        let shared = &*self.shared;
+        let size = size_of(promised);
+        let mut bytes = self.watch.bytes();
+        while !analysis.is_complete() {
+            if shared.cancel.is_cancelled() {
+                return Err(ReadError::new(ErrorKind::Cancelled, Operation::Read, entry.path()));
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(timed_out(entry.path(), shared));
+            }
+            let read = match file.read(&mut self.buffer) {
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ReadError::from_io(error, Operation::Read, entry.path())),
+            };
+            if read > 0 {
+                bytes += read as u64;
+                self.watch.add(read as u64);
+                shared.progress.bytes(read as u64);
+                analysis.update(&self.buffer[..read]);
+            }
+            // A read that comes back short at the promised length has seen the end; so has one that brings nothing.
+            // Anything else is asked again: a short read in the middle of a file is not its end.
+            let ended = read == 0 || (bytes == size && read < self.buffer.len());
+            // Several reads may have seen several versions; a single one has seen one.
+            let in_parts = ended && bytes > read as u64;
+            if bytes > size || (ended && bytes != size) || in_parts {
+                // Files in /proc say 0, those in /sys 4096, some file systems lie: that is no change. Only a promise
+                // that differs from the one before is.
+                if changed(promised, &inspect(file, entry)?) {
+                    let detail = format!("it was {size} bytes long when it was opened");
+                    let error = ReadError::new(ErrorKind::Changed, Operation::Read, entry.path());
+                    return Err(error.with_detail(detail));
+                }
+                if let Some(limit) = shared.max_file_size.filter(|limit| bytes > *limit) {
+                    return Err(too_large(entry, Operation::Read, bytes, "the largest size allowed is", limit));
+                }
+                if !self.keep_room(analysis.retains(bytes)) {
+                    let what = "and growing; the bytes in flight are limited to";
+                    return Err(too_large(entry, Operation::Read, bytes, what, shared.budget.capacity()));
+                }
+            }
+            if ended {
+                break;
+            }
+        }
+        Ok(analysis)
+    }
+
+    /// Takes more room for a file that is longer than it said; `false` when it alone has outgrown the whole budget.
+    fn keep_room(&self, bytes: u64) -> bool {
+        bytes == 0 || lock(&self.watch.held).room.get_or_insert_with(|| self.shared.budget.none()).grow_to(bytes)
+    }
+}
+
+/// What was opened, not what was listed; `Err` if it is no regular file.
+fn inspect(file: &File, entry: &FileEntry) -> Result<Stat, ReadError> {
+    let stat =
+        rustix::fs::fstat(file).map_err(|error| ReadError::from_io(error.into(), Operation::Stat, entry.path()))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(stat),
+        _ => Err(ReadError::new(ErrorKind::NotRegular, Operation::Open, entry.path())),
+    }
+}
+
+pub(super) fn size_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+fn changed(before: &Stat, after: &Stat) -> bool {
+    let key = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+    key(before) != key(after)
+}
+
+fn too_large(entry: &FileEntry, operation: Operation, size: u64, what: &str, limit: u64) -> ReadError {
+    let error = ReadError::new(ErrorKind::TooLarge, operation, entry.path());
+    error.with_detail(format!("{size} bytes, {what} {limit}"))
+}
+
+pub(crate) fn timed_out(path: &Path, shared: &Shared) -> ReadError {
+    let limit = shared.timeout.unwrap_or_default();
+    ReadError::new(ErrorKind::Timeout, Operation::Read, path)
+        .with_detail(format!("the limit is {limit:?} for each file"))
+}
+
+fn rejected(entry: &FileEntry, rejection: Rejection) -> ReadError {
+    let (kind, detail) = match rejection {
+        Rejection::InvalidUtf8 { offset } => (ErrorKind::InvalidUtf8, format!("at byte offset {offset}")),
+        Rejection::OutOfMemory { bytes } => (ErrorKind::OutOfMemory, format!("{bytes} bytes could not be allocated")),
+        Rejection::Other(reason) => (ErrorKind::Rejected, reason),
+    };
+    ReadError::new(kind, Operation::Analyse, entry.path()).with_detail(detail)
+}
+
+pub(crate) fn panicked(path: &Path, panic: &(dyn Any + Send)) -> ReadError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    ReadError::new(ErrorKind::Panicked, Operation::Analyse, path).with_detail(message)
+}
