@@ -28,7 +28,7 @@ use async_std::channel::{Receiver, Sender, TrySendError, bounded};
 use async_std::future::timeout;
 use async_std::task;
 use futures_core::Stream;
-use polyread_core::hops::{Carried, Hops, RecordStream, Step, feed};
+use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step, feed};
 use polyread_core::{Analysis, Entry, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId};
 
 use crate::Config;
@@ -81,7 +81,7 @@ impl AsyncStdReader {
             _ => Ok(()),
         };
         let crew = Arc::new(Crew {
-            hops: Hops::new(context, limits.time_limit(), try_send),
+            hops: Hops::new(context, &self.config, &limits, try_send),
             permits: Arc::new(Semaphore::new(in_flight)),
             records,
             tasks: AtomicU64::new(0),
@@ -138,7 +138,14 @@ impl<A: Analysis> Crew<A> {
             let Carried { records, leftover } = crew.carry(batch, worker).await;
             // Nobody to take them: the stream was dropped, and the run with it.
             let _ = crew.records.send(records).await;
-            drop(permit);
+            match crew.hops.settle() {
+                Settlement::Less => permit.forget(),
+                Settlement::Same => drop(permit),
+                Settlement::More(permits) => {
+                    crew.permits.add_permits(permits);
+                    drop(permit);
+                }
+            }
             for half in leftover {
                 let permit = crew.permits.acquire_arc().await;
                 crew.spawn(half, permit);

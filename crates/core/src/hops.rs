@@ -9,23 +9,37 @@
 //! For those who write a reader.
 
 mod config;
+mod pace;
 mod stream;
 
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use config::Config;
+pub use pace::Settlement;
 pub use stream::{RecordStream, Step};
 
 use crate::budget::lock;
 use crate::scan::{FileScanner, Watch};
-use crate::{Analysis, Context, Entries, Entry, ErrorKind, FileEntry, FileResult, Operation, ReadError, WorkerId};
+use crate::{
+    Analysis, Context, Entries, Entry, ErrorKind, FileEntry, FileResult, Limits, Operation, ReadError, WorkerId,
+};
+use pace::{Pace, Usage};
 
 /// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
 const HOP_BYTES: u64 = 512 * 1024;
+
+/// Time after which a hop comes back if there are permits for others: the files that it still carries are read at the same
+/// time then, and not one after the other. Files in the cache never take that long.
+const HOP_TIME: Duration = Duration::from_millis(1);
+
+/// Of hops with fewer files than this, only one in so many is measured: asking twice what a thread has used takes as long as
+/// opening a file.
+const MEASURED: usize = 8;
 
 /// How long after its time limit a file that reads on without looking at the clock is given up: the reading itself looks
 /// after each chunk and tells more than a watch from outside can.
@@ -44,6 +58,10 @@ pub struct Hops<A: Analysis> {
     idle: Mutex<Vec<FileScanner<A>>>,
     context: Context<A>,
     time_limit: Option<Duration>,
+    /// `None` where the number of hops is set.
+    pace: Option<Pace>,
+    under_way: AtomicUsize,
+    begun: AtomicUsize,
     try_send: Box<TrySend<A::Output>>,
 }
 
@@ -63,13 +81,29 @@ impl<T> Default for Carried<T> {
 }
 
 impl<A: Analysis> Hops<A> {
-    /// `try_send` must not keep the run's stream from ending: a hop that hangs keeps it for ever.
+    /// The hops of a run under these limits. `try_send` must not keep the run's stream from ending: a hop that hangs keeps it
+    /// for ever.
     pub fn new(
         context: Context<A>,
-        time_limit: Option<Duration>,
+        config: &Config,
+        limits: &Limits,
         try_send: impl Fn(Vec<FileResult<A::Output>>) -> Result<(), Vec<FileResult<A::Output>>> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { idle: Mutex::default(), context, time_limit, try_send: Box::new(try_send) })
+        Arc::new(Self {
+            idle: Mutex::default(),
+            context,
+            time_limit: limits.time_limit(),
+            pace: config.pace_under(limits),
+            under_way: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            try_send: Box::new(try_send),
+        })
+    }
+
+    /// What is to become of the permit of a hop that has come back: the number of permits follows what hops wait for, unless
+    /// it was [set](Config::hops_in_flight).
+    pub fn settle(&self) -> Settlement {
+        self.pace.as_ref().map_or(Settlement::Same, Pace::settle)
     }
 
     /// A hop, to be run on a thread that may block. Under a time limit there is a watch over it too: then it should carry
@@ -93,17 +127,44 @@ impl<A: Analysis> Hops<A> {
             match begun {
                 // It has waited for a thread too long, and its records have been written already.
                 State::GivenUp => Carried::default(),
-                _ => hops.read_batch(scanner, batch, worker),
+                _ => hops.read_measured(scanner, batch, worker),
             }
         };
         (hop, watch)
     }
 
-    fn read_batch(&self, mut scanner: FileScanner<A>, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
+    /// Reads a batch, and sees what that costs.
+    fn read_measured(&self, mut scanner: FileScanner<A>, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
+        let turn = self.begun.fetch_add(1, Ordering::Relaxed);
+        let pace = self.pace.as_ref().filter(|_| batch.len() >= MEASURED || turn.is_multiple_of(MEASURED));
+        let before = pace.and_then(|_| Usage::now());
+        let started = Instant::now();
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let carried = self.read_batch(&mut scanner, batch, worker, started);
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        // That it waited for leave or for room says nothing of the device.
+        let waited = scanner.take_waited();
+        if let (Some(pace), Some(before), Some(after)) = (pace, before, Usage::now()) {
+            let usage = after.since(before).without(waited.times);
+            let waiting = pace.report(carried.records.len(), started.elapsed().saturating_sub(waited.time), usage);
+            self.context.seat(waiting);
+        }
+        lock(&self.idle).push(scanner);
+        carried
+    }
+
+    fn read_batch(
+        &self,
+        scanner: &mut FileScanner<A>,
+        batch: Vec<Entry>,
+        worker: WorkerId,
+        started: Instant,
+    ) -> Carried<A::Output> {
         let mut batch = batch.into_iter();
         let mut records = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         while bytes < HOP_BYTES
+            && !(started.elapsed() > HOP_TIME && self.has_place_for_more())
             && let Some(entry) = batch.next()
         {
             if let Some(record) = scanner.scan(entry, worker, &mut |_| self.flush(&mut records)) {
@@ -112,11 +173,15 @@ impl<A: Analysis> Hops<A> {
             }
         }
         scanner.rest();
-        lock(&self.idle).push(scanner);
         let mut first: Vec<_> = batch.collect();
         let second = first.split_off(first.len().div_ceil(2));
         let leftover = [first, second].into_iter().filter(|half| !half.is_empty()).collect();
         Carried { records, leftover }
+    }
+
+    fn has_place_for_more(&self) -> bool {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        self.pace.as_ref().is_some_and(|pace| pace.has_place_for_more(under_way))
     }
 
     /// Hands over what the hop has read so far, before it waits for room. Only while the run goes on: afterwards there

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use polyread_core::hops::{Carried, Hops, RecordStream, Step, feed};
+use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step, feed};
 use polyread_core::{
     Analysis, CancelToken, Entry, FAREWELL, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId,
 };
@@ -89,7 +89,7 @@ impl TokioReader {
             _ => Ok(()),
         };
         let crew = Arc::new(Crew {
-            hops: Hops::new(context, limits.time_limit(), try_send),
+            hops: Hops::new(context, &self.config, &limits, try_send),
             permits: Arc::new(Semaphore::new(in_flight)),
             records,
             tasks: AtomicU64::new(0),
@@ -168,7 +168,14 @@ impl<A: Analysis> Crew<A> {
             let Carried { records, leftover } = crew.carry(batch, worker).await;
             // Nobody to take them: the stream was dropped, and the run with it.
             let _ = crew.records.send(records).await;
-            drop(permit);
+            match crew.hops.settle() {
+                Settlement::Less => permit.forget(),
+                Settlement::Same => drop(permit),
+                Settlement::More(permits) => {
+                    crew.permits.add_permits(permits);
+                    drop(permit);
+                }
+            }
             for half in leftover {
                 let Some(permit) = crew.permit().await else { return };
                 crew.spawn(half, permit);

@@ -1,5 +1,6 @@
 //! What can be set on a reader that hops; how much of the machine a run takes is set by its limits.
 
+use super::pace::Pace;
 use crate::Limits;
 
 /// Settings of an async reader: how many hops, and how much each carries.
@@ -17,9 +18,11 @@ impl Default for Config {
 
 impl Config {
     /// Hops to threads that may block at the same time, at least 1, and so the most of those threads that a run keeps
-    /// busy. [`Limits::max_open_files`] bounds it too. Default: twice [`Limits::workers`], so that while one hop reads
-    /// another is on its way; on a warm cache fewer leave processors idle and more gain nothing. A device that answers
-    /// slowly and many at once wants tens.
+    /// busy. [`Limits::max_open_files`] bounds it too.
+    ///
+    /// Default: it follows what they are found to wait for. Twice [`Limits::workers`] as long as files come from the page
+    /// cache, so that while one hop reads another is on its way: fewer leave processors idle, more gain nothing. Where a
+    /// device has to bring the files, as many as keep the processors busy meanwhile, up to 64.
     #[must_use]
     pub fn hops_in_flight(mut self, hops: usize) -> Self {
         self.hops_in_flight = Some(hops.max(1));
@@ -27,7 +30,7 @@ impl Config {
     }
 
     /// The most files that one hop carries, at least 1. A hop ends early when it has read half a megabyte, so that large
-    /// files travel alone. Default: 64; with 1 each file pays for a hop of its own, as it does with the `fs` modules of
+    /// files travel alone, and when it has taken a millisecond while others could read what it still carries. Default: 64; with 1 each file pays for a hop of its own, as it does with the `fs` modules of
     /// the runtimes.
     ///
     /// Under a [time limit](Limits::timeout) it is always 1, so that a file that hangs can be abandoned alone.
@@ -37,11 +40,17 @@ impl Config {
         self
     }
 
-    /// Hops at the same time in a run under these limits.
+    /// Hops at the same time in a run under these limits, to begin with.
     ///
     /// For those who write a reader.
     pub fn hops_under(&self, limits: &Limits) -> usize {
         self.hops_in_flight.unwrap_or(2 * limits.effective_workers()).min(limits.open_files())
+    }
+
+    /// How their number follows what they wait for; `None` where it is set.
+    pub(super) fn pace_under(&self, limits: &Limits) -> Option<Pace> {
+        let least = self.hops_under(limits);
+        self.hops_in_flight.is_none().then(|| Pace::new(least, limits.open_files(), limits.effective_workers()))
     }
 
     /// Files of one hop in a run under these limits.
