@@ -49,7 +49,8 @@ const MOST_AT_ONCE: usize = 64;
 /// read on the small side; one that grows after it was opened stays where it is.
 ///
 /// [`Limits`] are kept by both sides together: never more than [`Limits::effective_workers`] files are read at the same
-/// time, never more than [`Limits::max_open_files`] are open, and with a single worker never more than one.
+/// time, never more than [`Limits::max_open_files`] are open, and with a single worker never more than one. Where a device
+/// is found to be what small files wait for, more of them wait at the same time, as many as keep the workers busy.
 ///
 /// Under [`Limits::timeout`] a file that hangs is given up by the small side. The threads of the large side cannot be taken
 /// out of a call: as many large files that hang as there are workers hold the whole run up, until those calls return.

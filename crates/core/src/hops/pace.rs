@@ -31,6 +31,8 @@ pub(super) struct Usage {
     computing: Duration,
     /// How often it gave its processor up to wait.
     waits: u64,
+    /// Blocks that a device brought for it. Not every file system counts them.
+    blocks: u64,
 }
 
 impl Usage {
@@ -45,8 +47,9 @@ impl Usage {
                 Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0))
             };
             let computing = time(usage.user_time()) + time(usage.system_time());
-            let waits = u64::try_from(usage.voluntary_context_switches()).unwrap_or(0);
-            Some(Self { computing, waits })
+            let count = |count| u64::try_from(count).unwrap_or(0);
+            let (waits, blocks) = (count(usage.voluntary_context_switches()), count(usage.block_reads()));
+            Some(Self { computing, waits, blocks })
         }
         #[cfg(not(target_os = "linux"))]
         None
@@ -56,6 +59,7 @@ impl Usage {
         Self {
             computing: self.computing.saturating_sub(before.computing),
             waits: self.waits.saturating_sub(before.waits),
+            blocks: self.blocks.saturating_sub(before.blocks),
         }
     }
 
@@ -95,18 +99,20 @@ struct State {
     seconds: f64,
     computing: f64,
     waits: f64,
+    blocks: f64,
     files: f64,
 }
 
 impl Pace {
     /// `least` hops, and where they wait up to `open_files`, for `workers` processors.
     pub(super) fn new(least: usize, open_files: usize, workers: usize) -> Self {
-        let state = State { granted: least, wanted: least, seconds: 0.0, computing: 0.0, waits: 0.0, files: 0.0 };
+        let state =
+            State { granted: least, wanted: least, seconds: 0.0, computing: 0.0, waits: 0.0, blocks: 0.0, files: 0.0 };
         Self { least, most: MOST.min(open_files).max(least), workers, state: Mutex::new(state) }
     }
 
-    /// Takes account of a hop that has read so many files in this time. Returns how many hops are worth having now, if a
-    /// device is waited for.
+    /// Takes account of a hop that has read so many files in this time. Returns how many hops are worth having now, if it is
+    /// certain that they wait for a device, and not for what an analysis does.
     pub(super) fn report(&self, files: usize, time: Duration, usage: Usage) -> Option<usize> {
         let mut state = self.lock();
         let add = |sum: &mut f64, value: f64| *sum = *sum * MEMORY + value;
@@ -115,12 +121,13 @@ impl Pace {
         #[expect(clippy::cast_precision_loss, reason = "counts of one hop are far below 2^52")]
         {
             add(&mut state.waits, usage.waits as f64);
+            add(&mut state.blocks, usage.blocks as f64);
             add(&mut state.files, files as f64);
         }
         let is_waiting = state.waits * FILES_PER_WAIT > state.files;
-        let enough = is_waiting.then(|| self.enough(state.seconds / state.computing));
-        state.wanted = enough.unwrap_or(self.least);
-        enough
+        state.wanted = if is_waiting { self.enough(state.seconds / state.computing) } else { self.least };
+        let is_device = state.blocks * FILES_PER_WAIT > state.files;
+        (is_waiting && is_device).then_some(state.wanted)
     }
 
     fn enough(&self, for_each_processor: f64) -> usize {
@@ -161,40 +168,52 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// By a hop that computed for a millisecond.
+    fn used(waits: u64) -> Usage {
+        Usage { computing: MS, waits, blocks: 8 * waits }
+    }
+
     #[test]
     fn files_in_the_cache_want_no_more_hops_than_there_are() {
         let pace = Pace::new(4, 256, 2);
         // Longer than it computed: others had the processor, and it did not give it up.
-        assert_eq!(pace.report(64, 9 * MS, Usage { computing: MS, waits: 1 }), None);
+        assert_eq!(pace.report(64, 9 * MS, used(1)), None);
         assert_eq!(pace.settle(), Settlement::Same);
     }
 
     #[test]
     fn files_on_a_device_want_as_many_as_keep_the_processors_busy() {
         let pace = Pace::new(4, 256, 2);
-        assert_eq!(pace.report(64, 10 * MS, Usage { computing: MS, waits: 64 }), Some(20));
+        assert_eq!(pace.report(64, 10 * MS, used(64)), Some(20));
         assert_eq!([pace.settle(), pace.settle()], [Settlement::More(16), Settlement::Same]);
         assert!(pace.has_place_for_more(19));
         assert!(!pace.has_place_for_more(20));
-        assert_eq!(pace.report(64, 1000 * MS, Usage { computing: MS, waits: 64 }), Some(MOST));
+        assert_eq!(pace.report(64, 1000 * MS, used(64)), Some(MOST));
     }
 
     #[test]
     fn permits_go_one_by_one_when_the_device_has_nothing_left_to_bring() {
         let pace = Pace::new(2, 256, 1);
-        pace.report(10, 4 * MS, Usage { computing: MS, waits: 10 });
+        pace.report(10, 4 * MS, used(10));
         assert_eq!(pace.settle(), Settlement::More(2));
         for _ in 0..10 {
-            pace.report(64, MS, Usage { computing: MS, waits: 0 });
+            pace.report(64, MS, used(0));
         }
         let settled = [pace.settle(), pace.settle(), pace.settle()];
         assert_eq!(settled, [Settlement::Less, Settlement::Less, Settlement::Same]);
     }
 
     #[test]
+    fn an_analysis_that_waits_is_not_taken_for_a_device() {
+        let pace = Pace::new(4, 256, 2);
+        assert_eq!(pace.report(64, 10 * MS, Usage { blocks: 0, ..used(64) }), None);
+        assert_eq!(pace.settle(), Settlement::More(16), "hops are another matter");
+    }
+
+    #[test]
     fn never_more_than_files_may_be_open() {
         let pace = Pace::new(4, 6, 2);
-        assert_eq!(pace.report(64, 1000 * MS, Usage { computing: MS, waits: 64 }), Some(6));
+        assert_eq!(pace.report(64, 1000 * MS, used(64)), Some(6));
     }
 
     #[test]
