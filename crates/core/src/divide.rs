@@ -15,15 +15,20 @@
 //! best in one direction. States of ranges that lie side by side are combined at once, so that there are never more of them
 //! than workers, however large the file is.
 
-use std::collections::BTreeMap;
+mod pieces;
+
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
+
+pub use pieces::Pieces;
+use rustix::fs::Stat;
 
 use crate::budget::lock;
 use crate::scan::{Shared, Watch, panicked, timed_out};
@@ -36,6 +41,38 @@ const RANGE: u64 = 2 * 1024 * 1024;
 /// Files from this size on are divided: below, a helper that has to be woken gains too little.
 pub(crate) const DIVIDED_FROM: u64 = 4 * RANGE;
 
+/// What was seen of a file when it was opened: whoever sees something else later sees another version.
+///
+/// For those who write a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct Promise {
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was written to last, in seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Promise {
+    pub(crate) fn of(stat: &Stat) -> Self {
+        // The types differ between targets.
+        let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        Self { size: u64::try_from(stat.st_size).unwrap_or(0), modified }
+    }
+}
+
+/// A part of a file, for a worker in another process.
+///
+/// For those who write a reader.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+pub struct FilePart {
+    /// What was promised of the file when it was found to be large.
+    pub of: Promise,
+    /// The bytes, which are within its size.
+    pub range: Range<u64>,
+}
+
 /// A file that several workers read: see [`FileScanner::scan_with`](crate::FileScanner::scan_with).
 ///
 /// For those who write a reader.
@@ -43,7 +80,7 @@ pub(crate) const DIVIDED_FROM: u64 = 4 * RANGE;
 pub struct Division<A> {
     path: PathBuf,
     file: File,
-    size: u64,
+    part: FilePart,
     parts: Parts<A>,
     deadline: Option<Instant>,
     shared: Arc<Shared>,
@@ -58,10 +95,7 @@ pub struct Division<A> {
 
 #[derive(Debug)]
 struct State<A> {
-    /// By where it begins, what was seen from there on to where it ends.
-    seen: BTreeMap<u64, (u64, A)>,
-    /// The first failure; nothing that comes after it counts.
-    failure: Option<ReadError>,
+    pieces: Pieces<A>,
     at_work: usize,
 }
 
@@ -69,22 +103,22 @@ impl<A: Analysis> Division<A> {
     pub(crate) fn new(
         path: &Path,
         file: File,
-        size: u64,
+        part: FilePart,
         parts: Parts<A>,
         deadline: Option<Instant>,
         shared: Arc<Shared>,
         watch: Arc<Watch>,
     ) -> Arc<Self> {
-        let state = Mutex::new(State { seen: BTreeMap::new(), failure: None, at_work: 0 });
+        let state = Mutex::new(State { pieces: Pieces::new(path, parts), at_work: 0 });
         Arc::new(Self {
             path: path.to_path_buf(),
             file,
-            size,
+            next: AtomicU64::new(part.range.start),
+            part,
             parts,
             deadline,
             shared,
             watch,
-            next: AtomicU64::new(0),
             state,
             left: Condvar::new(),
         })
@@ -94,24 +128,26 @@ impl<A: Analysis> Division<A> {
         &self.file
     }
 
+    /// What was seen of the file when it was opened.
+    pub fn promise(&self) -> Promise {
+        self.part.of
+    }
+
     /// Whether there is no range left to be taken.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.next.load(Ordering::Relaxed) >= self.size
+        self.next.load(Ordering::Relaxed) >= self.part.range.end
     }
 
     /// Reads ranges until there are none left. A panic of the analysis is the file's failure.
     pub(crate) fn work(&self, prototype: &A, buffer: &mut [u8]) {
         lock(&self.state).at_work += 1;
         let worked = catch_unwind(AssertUnwindSafe(|| self.read_ranges(prototype, buffer)));
-        let failure = match worked {
-            Ok(result) => result.err(),
-            Err(panic) => Some(panicked(&self.path, &*panic)),
-        };
+        let worked = worked.unwrap_or_else(|panic| Err(panicked(&self.path, &*panic)));
         let mut state = lock(&self.state);
-        if let Some(failure) = failure {
+        if let Err(failure) = worked {
             // Nobody needs to begin another range.
-            self.next.store(self.size, Ordering::Relaxed);
-            state.failure.get_or_insert(failure);
+            self.next.store(self.part.range.end, Ordering::Relaxed);
+            state.pieces.fail(failure);
         }
         state.at_work -= 1;
         if state.at_work == 0 {
@@ -119,8 +155,8 @@ impl<A: Analysis> Division<A> {
         }
     }
 
-    /// What has come of the whole file, when all who are at work have left: the state after its `size` bytes; `None` if the
-    /// file has turned out to be shorter.
+    /// What has come of the whole file, when all who are at work have left: the state after all of its bytes; `None` if it
+    /// has turned out to have less.
     ///
     /// To be called by the owner, after it found no range any more.
     pub(crate) fn outcome(&self) -> Result<Option<A>, ReadError> {
@@ -128,11 +164,7 @@ impl<A: Analysis> Division<A> {
         while state.at_work > 0 {
             state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some(failure) = state.failure.take() {
-            return Err(failure);
-        }
-        let whole = state.seen.remove(&0);
-        Ok(whole.filter(|(end, _)| *end == self.size).map(|(_, analysis)| analysis))
+        state.pieces.whole(&self.part.range)
     }
 
     fn read_ranges(&self, prototype: &A, buffer: &mut [u8]) -> Result<(), ReadError> {
@@ -141,15 +173,15 @@ impl<A: Analysis> Division<A> {
             let begin = self.next.fetch_add(RANGE, Ordering::Relaxed);
             let follows = current.as_ref().is_some_and(|(_, end, _)| *end == begin);
             if !follows && let Some((begin, end, analysis)) = current.take() {
-                self.put(begin, end, analysis);
+                lock(&self.state).pieces.put(begin..end, analysis);
             }
-            if begin >= self.size {
+            if begin >= self.part.range.end {
                 return Ok(());
             }
             let (_, end, analysis) = current.get_or_insert_with(|| {
                 let mut analysis = prototype.clone();
                 match begin {
-                    0 => analysis.begin(self.size),
+                    0 => analysis.begin(self.part.of.size),
                     _ => self.parts.begin(&mut analysis),
                 }
                 (begin, begin, analysis)
@@ -161,7 +193,7 @@ impl<A: Analysis> Division<A> {
     /// Reads one range, and returns where it has come to its end.
     fn read_range(&self, begin: u64, analysis: &mut A, buffer: &mut [u8]) -> Result<u64, ReadError> {
         let fail = |kind| ReadError::new(kind, Operation::Read, &self.path);
-        let end = self.size.min(begin + RANGE);
+        let end = self.part.range.end.min(begin.saturating_add(RANGE));
         let mut at = begin;
         while at < end {
             if self.shared.cancel.is_cancelled() {
@@ -174,7 +206,7 @@ impl<A: Analysis> Division<A> {
             match self.file.read_at(&mut buffer[..wanted], at) {
                 // Shorter than it was: what follows need not be read.
                 Ok(0) => {
-                    self.next.store(self.size, Ordering::Relaxed);
+                    self.next.store(self.part.range.end, Ordering::Relaxed);
                     break;
                 }
                 Ok(read) => {
@@ -188,22 +220,5 @@ impl<A: Analysis> Division<A> {
             }
         }
         Ok(at)
-    }
-
-    /// Puts down what was seen from `begin` to `end`, combined with what lies beside it.
-    fn put(&self, mut begin: u64, mut end: u64, mut analysis: A) {
-        let mut state = lock(&self.state);
-        let before = state.seen.range(..begin).next_back().filter(|(_, (end, _))| *end == begin);
-        if let Some(first) = before.map(|(first, _)| *first)
-            && let Some((_, mut earlier)) = state.seen.remove(&first)
-        {
-            self.parts.combine(&mut earlier, analysis);
-            (begin, analysis) = (first, earlier);
-        }
-        if let Some((later_end, later)) = state.seen.remove(&end) {
-            self.parts.combine(&mut analysis, later);
-            end = later_end;
-        }
-        state.seen.insert(begin, (end, analysis));
     }
 }

@@ -260,7 +260,8 @@ impl FileEntry {
         lock(&*self.opened.take()?).take()
     }
 
-    pub(crate) fn into_path(self) -> PathBuf {
+    /// The path, without a copy of it.
+    pub fn into_path(self) -> PathBuf {
         self.path
     }
 

@@ -63,7 +63,7 @@ pub use analysis::{
 pub use background::{FAREWELL, Outlet, join_in_time};
 pub use cancel::CancelToken;
 pub use discovery::{Discovery, Walk};
-pub use divide::Division;
+pub use divide::{Division, FilePart, Pieces, Promise};
 pub use entry::{FileEntry, Links, Root};
 pub use error::{DiscoveryError, ErrorKind, Operation, ReadError, ReaderError};
 pub use escape::Escaped;

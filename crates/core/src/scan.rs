@@ -4,17 +4,18 @@ mod gate;
 mod hold;
 mod read;
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use hold::Watch;
-pub(crate) use read::{panicked, timed_out};
+pub(crate) use read::{panicked, rejected, timed_out};
 
 use crate::budget::{Budget, lock};
-use crate::divide::Division;
+use crate::divide::{Division, FilePart};
 use crate::split::{Gate, Route};
-use crate::{Analysis, CancelToken, Entry, FileResult, Progress, WorkerId};
+use crate::{Analysis, CancelToken, Entry, FileEntry, FileResult, Progress, ReadError, WorkerId};
 
 /// Bytes read at once. Small enough to stay in a second-level cache together with what the analysis needs, large enough
 /// that the system calls do not show: on files of 64 MB, half of it costs a few percent and twice as much gains nothing.
@@ -67,8 +68,8 @@ impl Waited {
     }
 }
 
-/// Who is told of a file that colleagues may help with. It must not wait for them.
-pub type Offer<'a, A> = dyn FnMut(&Arc<Division<A>>) + 'a;
+/// Who is told of a file that is large enough for several workers. It must not wait for them.
+pub type Offer<'a, A> = dyn FnMut(&Arc<Division<A>>) -> ControlFlow<()> + 'a;
 
 impl<A> Drop for FileScanner<A> {
     fn drop(&mut self) {
@@ -109,7 +110,8 @@ impl<A: Analysis> FileScanner<A> {
     }
 
     /// The same by a worker who has colleagues: a large file whose analysis can be [combined](crate::Combine) is offered to
-    /// them, to [help](Self::help) with. Only this worker makes its record, when all who help have left.
+    /// them. With `Continue` they are asked to [help](Self::help), and this worker makes its record when all who do have left;
+    /// with `Break` they have taken it over, and there is no record here.
     pub fn scan_with(
         &mut self,
         entry: Entry,
@@ -149,7 +151,8 @@ impl<A: Analysis> FileScanner<A> {
                 catch_unwind(AssertUnwindSafe(|| read(opened)))
                     .unwrap_or_else(|panic| Err(panicked(file.path(), &*panic)))
             })
-            .map_err(|error| error.with_bytes_read(self.watch.bytes()));
+            .map_err(|error| error.with_bytes_read(self.watch.bytes()))
+            .transpose();
         // The next file's time begins when it is opened: until then nothing of this one's must count against it.
         if self.shared.timeout.is_some() {
             *lock(&self.watch.reading_since) = None;
@@ -158,7 +161,7 @@ impl<A: Analysis> FileScanner<A> {
         // A place that came with the file goes with it.
         let (room, place) = (held.room.take(), held.place.take_if(|_| has_crossed));
         drop((held, place));
-        Some(FileResult {
+        outcome.map(|outcome| FileResult {
             index: entry.index,
             bytes: self.watch.bytes(),
             // A failed file holds nothing, so that it gives its room back at once.
@@ -171,6 +174,15 @@ impl<A: Analysis> FileScanner<A> {
             is_followed: false,
             path: file.into_path(),
         })
+    }
+
+    /// Reads a part of a file that a colleague has found to be large, and returns what the analysis has seen of it, with the
+    /// bytes that were read.
+    pub fn scan_part(&mut self, file: &FileEntry, part: &FilePart) -> (Result<A, ReadError>, u64) {
+        self.watch.begin();
+        let read = catch_unwind(AssertUnwindSafe(|| self.read_part(file, part)));
+        let outcome = read.unwrap_or_else(|panic| Err(panicked(file.path(), &*panic)));
+        (outcome.map_err(|error| error.with_bytes_read(self.watch.bytes())), self.watch.bytes())
     }
 
     /// Reads ranges of a colleague's file until there are none left; at once when it comes too late. After it comes a

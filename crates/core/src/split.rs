@@ -40,9 +40,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use rustix::fs::Stat;
 
 use crate::budget::lock;
+use crate::divide::Promise;
 use crate::reader::{Part, Source};
 use crate::{Analysis, CancelToken, Context, Entries, Entry, FileResult, Job, Limits, WorkerId};
 
@@ -358,7 +358,7 @@ impl Drop for Place {
 pub(crate) struct Opened {
     // In this order: what has no place has been closed.
     pub(crate) file: File,
-    pub(crate) promised: Stat,
+    pub(crate) promised: Promise,
     /// What opening it took.
     pub(crate) spent: Duration,
     pub(crate) place: Option<Place>,

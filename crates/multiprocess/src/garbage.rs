@@ -12,7 +12,7 @@ use polyread_core::{Discovery, ErrorKind, FileReader, Job, Limits, TextStats};
 use crate::board::{Board, Position};
 use crate::process::SOCKET;
 use crate::protocol::{
-    Answer, Bytes, Hello, MOST_BYTES, Order, Packet, Payload, SentRecord, Shared, VERSION, receive, send,
+    Answer, Bytes, Hello, MOST_BYTES, Order, Outcome, Packet, Payload, SentRecord, Shared, VERSION, receive, send,
 };
 use crate::{Config, MultiprocessReader, worker};
 
@@ -163,29 +163,26 @@ survived! {
         other.send((u64::MAX, "what is this?".to_owned())).unwrap();
     }
     records_what_it_was_not_given: Protocol, |fake| {
-        let nothing = || Ok(Payload::Inline(Bytes(Vec::new())));
-        let record = SentRecord { place: 4711, outcome: nothing(), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+        let record = read_as(4711, Payload::Inline(Bytes(Vec::new())));
         fake.answer(&Answer::Records { batch: 1, records: vec![record] });
     }
     outputs_that_are_none: Protocol, |fake| {
         for place in 0..fake.files {
-            let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
-            let record = SentRecord { place, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            let record = read_as(place, Payload::Inline(Bytes(vec![0xff; 5])));
             fake.answer(&Answer::Records { batch: 1, records: vec![record] });
         }
         fake.answer(&Answer::Done { batch: 1, taken: fake.files });
         // Others of them may be in another batch.
         let Some((Order::Batch(batch), _)) = receive(&fake.orders, None).unwrap() else { return };
         for place in 0..u32::try_from(batch.files.len()).unwrap() {
-            let noise = Ok(Payload::Inline(Bytes(vec![0xff; 5])));
-            let record = SentRecord { place, outcome: noise, bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            let record = read_as(place, Payload::Inline(Bytes(vec![0xff; 5])));
             fake.answer(&Answer::Records { batch: batch.number, records: vec![record] });
         }
         fake.answer(&Answer::Done { batch: batch.number, taken: u32::try_from(batch.files.len()).unwrap() });
     }
     claims_more_room_than_there_is: Protocol, |fake| {
-        let nothing = Ok(Payload::Inline(Bytes(Vec::new())));
-        let record = SentRecord { place: 0, outcome: nothing, bytes: u64::MAX, elapsed: Duration::ZERO, room: u64::MAX };
+        let record =
+            SentRecord { bytes: u64::MAX, room: u64::MAX, ..read_as(0, Payload::Inline(Bytes(Vec::new()))) };
         fake.answer(&Answer::Records { batch: 1, records: vec![record] });
     }
     asks_for_room_without_end: Protocol, |fake| {
@@ -194,9 +191,7 @@ survived! {
         }
     }
     names_memory_that_it_did_not_send: Protocol, |fake| {
-        let record =
-            SentRecord { place: 0, outcome: Ok(Payload::Shared(3)), bytes: 0, elapsed: Duration::ZERO, room: 0 };
-        fake.answer(&Answer::Records { batch: 1, records: vec![record] });
+        fake.answer(&Answer::Records { batch: 1, records: vec![read_as(0, Payload::Shared(3))] });
     }
     is_done_without_records: Protocol, |fake| {
         fake.answer(&Answer::Done { batch: 1, taken: 1 });
@@ -231,6 +226,11 @@ fn says_hello_in_nonsense() {
     live_on();
 }
 
+/// The record of a file that was read, to this.
+fn read_as(place: u32, payload: Payload) -> SentRecord {
+    SentRecord { place, outcome: Ok(Outcome::Read(payload)), bytes: 0, elapsed: Duration::ZERO, room: 0 }
+}
+
 #[test]
 fn workers_that_cannot_be_understood_are_refused() {
     run_alone(|| {
@@ -252,7 +252,7 @@ fn two_messages_of_the_largest_size_do_not_block() {
         let (sender, _receiver) = ipc::channel().unwrap();
         for _ in 0..2 {
             let payload = Payload::Inline(Bytes(vec![1; usize::try_from(MOST_BYTES).unwrap() - 100]));
-            let record = SentRecord { place: 0, outcome: Ok(payload), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+            let record = read_as(0, payload);
             send(&sender, &Answer::Records { batch: 1, records: vec![record] }, Shared::default()).unwrap();
         }
     });
@@ -264,12 +264,13 @@ fn messages_are_limited() {
     let (sender, receiver) = ipc::channel().unwrap();
     let mut shared = Shared::default();
     let payload = shared.payload(&vec![7; 1 << 20]);
-    let record = SentRecord { place: 0, outcome: Ok(payload), bytes: 0, elapsed: Duration::ZERO, room: 0 };
+    let record = read_as(0, payload);
     send(&sender, &Answer::Records { batch: 1, records: vec![record] }, shared).unwrap();
     let Some((Answer::Records { records, .. }, shared)) = receive(&receiver, None).unwrap() else {
         panic!("no records")
     };
-    assert_eq!(shared.bytes(records[0].outcome.as_ref().unwrap()).unwrap(), vec![7; 1 << 20]);
+    let Ok(Outcome::Read(payload)) = &records[0].outcome else { panic!("no payload") };
+    assert_eq!(shared.bytes(payload).unwrap(), vec![7; 1 << 20]);
     let too_long = Answer::Refused("x".repeat(usize::try_from(MOST_BYTES).unwrap()));
     assert!(send(&sender, &too_long, Shared::default()).is_err());
 }

@@ -30,6 +30,7 @@ mod board;
 mod config;
 #[cfg(test)]
 mod garbage;
+mod parts;
 mod pool;
 mod process;
 mod protocol;

@@ -1,5 +1,6 @@
 //! Worker processes, to be kept for several runs.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -12,6 +13,7 @@ use polyread_core::join_in_time;
 use crate::config::Config;
 use crate::process::{Newborn, Process, Receiving, START};
 use crate::protocol::{Answer, Order, Shared};
+use crate::reader::LOOK;
 use crate::worker;
 
 /// Between two looks at whether a process has sent half a message.
@@ -51,6 +53,9 @@ struct Inner {
 }
 
 type Birth = Sender<io::Result<Newborn>>;
+
+/// Makes what a process must hear first.
+pub(crate) type Begin<'a> = dyn Fn() -> (Order, Shared) + 'a;
 
 impl Pool {
     /// A pool without processes: they are started by the first run, as many as it wants.
@@ -116,42 +121,70 @@ impl Pool {
         &self.0.config
     }
 
-    /// As many processes as can be had, at most `most`, ready for the run that `begin` speaks of.
+    /// A process that is ready for the run that `begin` speaks of, and others, at most `most` in all, that are not yet. All are
+    /// started before the first is waited for.
     ///
     /// # Errors
     ///
     /// Why there is not even one.
-    pub(crate) fn muster(&self, most: usize, begin: &dyn Fn() -> (Order, Shared)) -> Result<Vec<Process>, String> {
+    pub(crate) fn muster(&self, most: usize, begin: &Begin<'_>) -> Result<(Process, Vec<Recruit>), String> {
         let mut idle = lock(&self.0.idle);
         let kept = idle.len() - idle.len().min(most);
-        let idle = idle.split_off(kept);
-        let deadline = Instant::now() + START;
+        let mut recruits: VecDeque<_> = idle.split_off(kept).into_iter().map(Recruit::Idle).collect();
+        drop(idle);
         let mut refusal = String::from("no process was asked for");
-        // Some may have died while they idled.
-        let mut ready = make_ready(idle, begin, deadline, &mut refusal);
-        // All are started before the first is waited for.
-        let mut born = Vec::new();
-        for _ in ready.len()..most {
+        while recruits.len() < most {
             match self.give_birth() {
-                Ok(newborn) => born.push(newborn),
+                Ok(newborn) => recruits.push_back(Recruit::Newborn(newborn)),
                 Err(reason) => {
                     refusal = reason;
                     break;
                 }
             }
         }
-        let mut grown = Vec::with_capacity(born.len());
-        for newborn in born {
-            match newborn.into_process(deadline) {
-                Ok(process) => {
-                    lock(&self.0.watched).push(Arc::downgrade(&process.receiving()));
-                    grown.push(process);
-                }
+        // Some may have died while they idled.
+        while let Some(recruit) = recruits.pop_front() {
+            match self.ready(recruit, begin, &|| true) {
+                Ok(process) => return Ok((process, recruits.into())),
                 Err(reason) => refusal = reason,
             }
         }
-        ready.extend(make_ready(grown, begin, deadline, &mut refusal));
-        if ready.is_empty() { Err(refusal) } else { Ok(ready) }
+        Err(refusal)
+    }
+
+    /// Gets a process ready for a run, as long as it is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not get ready; it is gone then.
+    pub(crate) fn ready(
+        &self,
+        recruit: Recruit,
+        begin: &Begin<'_>,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Process, String> {
+        let deadline = Instant::now() + START;
+        let process = match recruit {
+            Recruit::Ready(process) => return Ok(process),
+            Recruit::Idle(process) => process,
+            Recruit::Newborn(newborn) => {
+                let process = newborn.into_process(deadline, is_wanted)?;
+                lock(&self.0.watched).push(Arc::downgrade(&process.receiving()));
+                process
+            }
+        };
+        let (order, shared) = begin();
+        let lost = |broken| format!("a worker was lost before it was ready: {broken:?}");
+        process.send(&order, shared).map_err(lost)?;
+        loop {
+            match process.receive(LOOK).map_err(lost)? {
+                Some((Answer::Ready, _)) => return Ok(process),
+                Some((Answer::Refused(reason), _)) => return Err(reason),
+                None if !is_wanted() => return Err("it is not wanted any more".to_owned()),
+                None if Instant::now() < deadline => {}
+                _ => return Err("a worker does not get ready".to_owned()),
+            }
+        }
     }
 
     /// Takes a process back that has nothing left to do.
@@ -167,33 +200,14 @@ impl Pool {
     }
 }
 
-/// Tells processes of a run; those that are ready for it.
-fn make_ready(
-    processes: Vec<Process>,
-    begin: &dyn Fn() -> (Order, Shared),
-    deadline: Instant,
-    refusal: &mut String,
-) -> Vec<Process> {
-    let told = |process: &Process| {
-        let (order, shared) = begin();
-        process.send(&order, shared).map_err(|broken| format!("a worker was lost before it was ready: {broken:?}"))
-    };
-    let told: Vec<_> = processes.into_iter().map(|process| told(&process).map(|()| process)).collect();
-    let ready = |process: Process| wait_until_ready(&process, deadline).map(|()| process);
-    let ready = told.into_iter().map(|process| process.and_then(ready));
-    ready.filter_map(|process| process.map_err(|reason| *refusal = reason).ok()).collect()
-}
-
-fn wait_until_ready(process: &Process, deadline: Instant) -> Result<(), String> {
-    loop {
-        match process.receive(Duration::from_millis(100)) {
-            Ok(Some((Answer::Ready, _))) => return Ok(()),
-            Ok(Some((Answer::Refused(reason), _))) => return Err(reason),
-            Ok(None) if Instant::now() < deadline => {}
-            Ok(_) => return Err("a worker does not get ready".to_owned()),
-            Err(broken) => return Err(format!("a worker was lost before it was ready: {broken:?}")),
-        }
-    }
+/// A process on its way into a run.
+pub(crate) enum Recruit {
+    /// It has been told of it.
+    Ready(Process),
+    /// From the run before.
+    Idle(Process),
+    /// It has just been started.
+    Newborn(Newborn),
 }
 
 impl Drop for Inner {

@@ -64,12 +64,15 @@ impl Program {
 }
 
 impl Newborn {
-    /// Waits for its hello, until the deadline.
+    /// Waits for its hello, until the deadline and as long as it is wanted.
     ///
     /// # Errors
     ///
     /// Why there was none, in words.
-    pub(crate) fn into_process(self, deadline: Instant) -> Result<Process, String> {
+    pub(crate) fn into_process(self, deadline: Instant, is_wanted: &dyn Fn() -> bool) -> Result<Process, String> {
+        /// The time that a run may end later because of a process that it did not need.
+        const PAUSE: Duration = Duration::from_millis(1);
+
         let Self { mut child, server, name } = self;
         let (said, hears) = crossbeam_channel::bounded(1);
         let listener = std::thread::Builder::new().name("polyread-hello".to_owned()).spawn(move || {
@@ -78,7 +81,7 @@ impl Newborn {
         });
         let listener = listener.map_err(|error| error.to_string())?;
         let hello = loop {
-            match hears.recv_timeout(Duration::from_millis(20)) {
+            match hears.recv_timeout(PAUSE) {
                 Ok(hello) => break hello.map_err(|error| format!("its hello cannot be understood: {error}")),
                 Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
                     break Err("its hello cannot be understood".to_owned());
@@ -90,6 +93,9 @@ impl Newborn {
             if let Ok(Some(status)) = child.0.try_wait() {
                 break Err(format!("it ended ({status}) {silent}"));
             }
+            if !is_wanted() {
+                break Err("it is not wanted any more".to_owned());
+            }
             if Instant::now() > deadline {
                 break Err(format!("{START:?} went by {silent}"));
             }
@@ -98,7 +104,7 @@ impl Newborn {
             // Nobody will knock any more: the listener is let go by a knock of our own.
             child.end();
         }
-        if hello.is_ok() || IpcSender::<Hello>::connect(name).is_ok() {
+        if hello.is_ok() || knock(&name).is_ok() {
             let _ = listener.join();
         }
         let (_, Hello { version, orders, answers, board }) = hello?;
@@ -109,6 +115,13 @@ impl Newborn {
         let receiving = Arc::new(Receiving { id: child.0.id(), until: AtomicU64::new(0), overdue: AtomicU64::new(0) });
         Ok(Process { orders, answers, board, receiving, child })
     }
+}
+
+/// Connects to a socket and hangs up. Not by the channel's own means: those leave a descriptor behind where nobody listens.
+fn knock(name: &str) -> rustix::io::Result<()> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    connect(&socket, &SocketAddrUnix::new(name)?)
 }
 
 /// A worker process that can be spoken to. Dropping it kills it.

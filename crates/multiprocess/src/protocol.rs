@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use bincode::Options;
 use ipc_channel::ipc::{IpcReceiver, IpcSender, IpcSharedMemory};
-use polyread_core::{ErrorKind, Links, Operation, ReadError};
+use polyread_core::{ErrorKind, FilePart, Links, Operation, Promise, ReadError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Must be the same on both sides: a worker that is another executable may be older.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What a message is limited to, in bytes. Far below what a socket takes in one piece (some 200 kB), so that sending to a
 /// worker that has stopped does not block, and no more than two batches are ever on their way.
@@ -74,6 +74,8 @@ pub(crate) struct Begin {
     pub(crate) bytes_in_flight: u64,
     pub(crate) max_file_size: Option<u64>,
     pub(crate) timeout: Option<Duration>,
+    /// Whether large files are to be left to be read in parts.
+    pub(crate) divides: bool,
     /// Pieces of shared memory that may come in one message: each is a descriptor on both sides.
     pub(crate) pieces: u32,
     /// To find descriptors of the parent's by.
@@ -101,6 +103,8 @@ pub(crate) struct SentRoot {
 pub(crate) struct SentFile {
     pub(crate) path: Bytes,
     pub(crate) root: Option<u32>,
+    /// If this part of it alone is to be read.
+    pub(crate) part: Option<FilePart>,
 }
 
 /// What a worker says.
@@ -121,11 +125,20 @@ pub(crate) enum Answer {
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct SentRecord {
     pub(crate) place: u32,
-    pub(crate) outcome: Result<Payload, SentError>,
+    pub(crate) outcome: Result<Outcome, SentError>,
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
     /// Of the room that was granted, what this record takes.
     pub(crate) room: u64,
+}
+
+/// What there is to say of a file that could be read.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) enum Outcome {
+    /// The output; or of a part, what the analysis has seen of it.
+    Read(Payload),
+    /// It is so large that it should be read in parts, and was not read yet.
+    Large(Promise),
 }
 
 /// The bytes of some value.

@@ -32,7 +32,8 @@ use polyread_core::{
 };
 use rustix::process::{Resource, getrlimit};
 
-use crate::pool::Pool;
+use crate::parts::Divided;
+use crate::pool::{Pool, Recruit};
 use crate::process::Process;
 use crate::protocol::{self, Begin, MOST_PATH_BYTES, MOST_SHARED, Order, Shared};
 use crate::supervisor::Supervisor;
@@ -107,14 +108,16 @@ impl MultiprocessReader {
         };
         let run = job.start();
         let opening = Opening::of(&run.context, &run.limits).map_err(start_error)?;
-        let processes = pool.muster(run.limits.effective_workers(), &|| opening.order()).map_err(start_error)?;
+        let (first, others) = pool.muster(run.limits.effective_workers(), &|| opening.order()).map_err(start_error)?;
         let (config, limits) = (self.config.clone(), run.limits.clone());
-        Records::of(NAME, run, MESSAGES_AHEAD * processes.len(), move |Producer { entries, context, outlet }| {
-            let work = Work::new(config.batch * BATCHES_IN_HAND * processes.len(), processes.len());
+        let processes = 1 + others.len();
+        Records::of(NAME, run, MESSAGES_AHEAD * processes, move |Producer { entries, context, outlet }| {
+            let work = Work::new(config.batch * BATCHES_IN_HAND * processes, processes);
             let respawns = AtomicU64::new(u64::from(config.respawns) * FILES_PER_RESPAWN);
             let patience = limits.time_limit().map(|limit| limit.saturating_add(GRACE));
-            let run = Crew { pool, opening, config, context, work, outlet, respawns, patience };
-            run.read(entries, processes);
+            let divided = Divided::default();
+            let run = Crew { pool, opening, config, context, work, divided, outlet, respawns, patience };
+            run.read(entries, first, others);
         })
     }
 }
@@ -137,6 +140,7 @@ struct Opening {
     bytes_in_flight: u64,
     max_file_size: Option<u64>,
     timeout: Option<Duration>,
+    divides: bool,
     pieces: u32,
 }
 
@@ -156,6 +160,8 @@ impl Opening {
             bytes_in_flight: context.bytes_in_flight(),
             max_file_size: limits.largest_file(),
             timeout: limits.time_limit(),
+            // Under a time limit a file is one worker's, who has the clock.
+            divides: limits.effective_workers() > 1 && limits.time_limit().is_none() && A::parts().is_some(),
         })
     }
 
@@ -168,6 +174,7 @@ impl Opening {
             bytes_in_flight: self.bytes_in_flight,
             max_file_size: self.max_file_size,
             timeout: self.timeout,
+            divides: self.divides,
             pieces: self.pieces,
             parent: std::process::id(),
         };
@@ -185,6 +192,7 @@ pub(crate) struct Crew<A: Analysis> {
     pub(crate) config: Config,
     pub(crate) context: Context<A>,
     pub(crate) work: Work,
+    pub(crate) divided: Divided<A>,
     outlet: Outlet<FileResult<A::Output>>,
     /// What is left of the respawns, in files.
     respawns: AtomicU64,
@@ -193,20 +201,19 @@ pub(crate) struct Crew<A: Analysis> {
 }
 
 impl<A: PortableAnalysis> Crew<A> {
-    fn read(&self, entries: Entries, processes: Vec<Process>) {
+    fn read(&self, entries: Entries, first: Process, others: Vec<Recruit>) {
         std::thread::scope(|scope| {
             // Also when the iterator of files panics: the others must not wait for more.
             let closing = Closing(&self.work);
-            for process in processes {
-                let id = process.id();
-                let name = format!("polyread-process-{id}");
+            for recruit in std::iter::once(Recruit::Ready(first)).chain(others) {
                 let supervisor = move || {
-                    let supervised = catch_unwind(AssertUnwindSafe(|| Supervisor::new(self, process).run()));
+                    let supervised = catch_unwind(AssertUnwindSafe(|| self.supervise(recruit)));
                     supervised.unwrap_or_else(|panic| {
                         self.work.break_off();
                         resume_unwind(panic)
                     });
                 };
+                let name = "polyread-supervisor".to_owned();
                 if std::thread::Builder::new().name(name).spawn_scoped(scope, supervisor).is_err() {
                     self.work.leave();
                 }
@@ -216,6 +223,18 @@ impl<A: PortableAnalysis> Crew<A> {
         });
         for task in self.work.rest() {
             self.record_unread(&task);
+        }
+    }
+
+    /// Looks after a process, as soon as it is ready.
+    fn supervise(&self, recruit: Recruit) {
+        let is_wanted = || !self.context.is_cancelled() && !self.work.is_over();
+        match self.pool.ready(recruit, &|| self.opening.order(), &is_wanted) {
+            Ok(process) => Supervisor::new(self, process).run(),
+            Err(reason) => {
+                tracing::debug!(reason, "the run goes on with fewer processes");
+                self.work.leave();
+            }
         }
     }
 
@@ -235,7 +254,7 @@ impl<A: PortableAnalysis> Crew<A> {
                     Ok(mut file) => {
                         // As a side of another reader it may get files that are open; its workers open them themselves.
                         file.close();
-                        tasks.push(Task { index, file, tries: 0, told: 0 });
+                        tasks.push(Task { index, file, tries: 0, told: 0, part: None });
                     }
                     // What discovery has to say needs no worker.
                     Err(error) => failed.push(FileResult::failed(index, error, here())),
@@ -255,14 +274,23 @@ impl<A: PortableAnalysis> Crew<A> {
         } else {
             fail(ErrorKind::WorkerDied).with_detail("no worker process is left to read it")
         };
-        let mut record = FileResult::failed(task.index, error, here());
-        record.attempts = task.tries.max(1);
-        self.outlet.send(vec![record]);
+        self.outlet.send(self.failed(task, error, here()).into_iter().collect());
     }
 
-    /// Hands records of files over that a process had in hand.
-    pub(crate) fn deliver(&self, records: Vec<FileResult<A::Output>>) {
-        let (count, read) = (records.len(), records.iter().filter(|record| record.outcome.is_ok()).count());
+    /// The record of a file that cannot be read; of one that is read in parts, when it is the last of them.
+    pub(crate) fn failed(&self, task: &Task, error: ReadError, worker: WorkerId) -> Option<FileResult<A::Output>> {
+        if let Some(part) = &task.part {
+            let bytes = error.bytes_read();
+            return self.divided.put(task, part, Err(error), bytes, worker);
+        }
+        let mut record = FileResult::failed(task.index, error, worker);
+        record.attempts = task.tries.max(1);
+        Some(record)
+    }
+
+    /// Hands the records over of so many files or parts of them, which a process had in hand.
+    pub(crate) fn deliver(&self, count: usize, records: Vec<FileResult<A::Output>>) {
+        let read = records.iter().filter(|record| record.outcome.is_ok()).count();
         self.respawns.fetch_add(read as u64, Ordering::Relaxed);
         self.outlet.send(records);
         self.work.done(count);
@@ -274,8 +302,8 @@ impl<A: PortableAnalysis> Crew<A> {
         while !self.context.is_cancelled() {
             let pay = |left: u64| left.checked_sub(cost);
             self.respawns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).ok()?;
-            if let Ok(mut processes) = self.pool.muster(1, &|| self.opening.order()) {
-                return processes.pop();
+            if let Ok((process, _)) = self.pool.muster(1, &|| self.opening.order()) {
+                return Some(process);
             }
             // One that dies before it is ready is one more that is lost; and what the system refuses now it may not later.
             cost = FILES_PER_RESPAWN;

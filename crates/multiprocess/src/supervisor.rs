@@ -4,16 +4,20 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use polyread_core::{Analysis, ErrorKind, FileResult, Operation, ReadError, Room, Root, WorkerId};
 
+use serde::de::DeserializeOwned;
+
 use crate::PortableAnalysis;
 use crate::board::Position;
 use crate::process::Process;
 use crate::protocol::{
-    self, Answer, Batch, Broken, MOST_PATH_BYTES, Order, SentFile, SentRecord, SentRoot, Shared, Undecodable,
+    self, Answer, Batch, Broken, MOST_PATH_BYTES, Order, Outcome, Payload, SentFile, SentRecord, SentRoot, Shared,
+    Undecodable,
 };
 use crate::reader::{BATCHES_IN_HAND, Crew, LOOK};
 use crate::work::Task;
@@ -147,7 +151,7 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
                 });
                 u32::try_from(number).unwrap_or(u32::MAX)
             });
-            batch.files.push(SentFile { path: task.file.path().into(), root });
+            batch.files.push(SentFile { path: task.file.path().into(), root, part: task.part.clone() });
         }
         let tasks = tasks.into_iter().map(Some).collect();
         self.in_hand.push_back(InHand { number: batch.number, tasks });
@@ -160,17 +164,22 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             Answer::Records { batch, records } => {
                 self.has_asked = false;
                 let mut taken = Ok(());
-                let mut done = Vec::with_capacity(records.len());
+                let (mut count, mut done) = (0, Vec::with_capacity(records.len()));
                 for record in records {
                     match self.record(batch, record, shared) {
-                        Ok(record) => done.push(record),
+                        Ok(Recorded::File(record)) => {
+                            count += 1;
+                            done.push(record);
+                        }
+                        Ok(Recorded::Part) => count += 1,
+                        Ok(Recorded::Divided) => {}
                         Err(loss) => {
                             taken = Err(loss);
                             break;
                         }
                     }
                 }
-                self.crew.deliver(done);
+                self.crew.deliver(count, done);
                 taken
             }
             Answer::Done { batch, taken } => {
@@ -208,43 +217,49 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
     }
 
     /// Makes the record of a file from what the worker says of it.
-    fn record(&mut self, batch: u32, sent: SentRecord, shared: &Shared) -> Result<FileResult<A::Output>, Loss> {
-        let worker = self.worker();
+    fn record(&mut self, batch: u32, sent: SentRecord, shared: &Shared) -> Result<Recorded<A::Output>, Loss> {
+        let nonsense = |what: &str| Loss::Broken(Broken::Nonsense(what.to_owned()));
+        let (crew, worker) = (self.crew, self.worker());
         let slot = self.in_hand.iter_mut().find(|in_hand| in_hand.number == batch).and_then(|in_hand| {
             let place = usize::try_from(sent.place).ok()?;
-            in_hand.tasks.get_mut(place).filter(|task| task.is_some())
+            in_hand.tasks.get_mut(place)
         });
-        let slot = slot.filter(|_| sent.room <= self.crew.context.bytes_in_flight());
-        let slot = slot.ok_or_else(|| Loss::Broken(Broken::Nonsense("it records what it was not given".to_owned())))?;
-        let Some(path) = slot.as_ref().map(|task| task.file.path()) else { unreachable!("found above") };
-        let outcome = match sent.outcome {
+        let slot = slot.filter(|slot| slot.is_some() && sent.room <= crew.context.bytes_in_flight());
+        let slot = slot.ok_or_else(|| nonsense("it records what it was not given"))?;
+        let Some(task) = &*slot else { unreachable!("found above") };
+        let path = task.file.path();
+        let payload = match sent.outcome {
+            Ok(Outcome::Large(promise)) => {
+                let parts = crew.divided.divide(task, promise);
+                let parts = parts.ok_or_else(|| nonsense("it finds too large what cannot be divided"))?;
+                crew.work.divide(parts.into_iter());
+                *slot = None;
+                return Ok(Recorded::Divided);
+            }
+            Ok(Outcome::Read(payload)) => Ok(payload),
             Err(error) => Err(error.into_error(path)),
-            Ok(payload) => match shared.bytes(&payload).map(protocol::decode) {
-                Ok(Ok(output)) => Ok(output),
-                Ok(Err(Undecodable::OutOfMemory(bytes))) => {
-                    let error = ReadError::new(ErrorKind::OutOfMemory, Operation::Analyse, path);
-                    Err(error.with_bytes_read(sent.bytes).with_detail(format!("{bytes} bytes could not be allocated")))
-                }
-                // The message is whole, and so its sender is sound: this output is what cannot be read back.
-                Ok(Err(Undecodable::Nonsense(reason))) => {
-                    let error = ReadError::new(ErrorKind::Protocol, Operation::Analyse, path);
-                    Err(error.with_bytes_read(sent.bytes).with_detail(reason))
-                }
-                Err(broken) => return Err(Loss::Broken(broken)),
-            },
         };
+        if let Some(part) = &task.part {
+            let seen = payload.map(|payload| decoded(&payload, shared, path, sent.bytes));
+            let seen = seen.unwrap_or_else(|error| Ok(Err(error)))?;
+            crew.context.has_read(sent.bytes.saturating_sub(task.told));
+            let whole = crew.divided.put(task, part, seen, sent.bytes, worker);
+            *slot = None;
+            return Ok(whole.map_or(Recorded::Part, Recorded::File));
+        }
+        let outcome = payload.map(|payload| decoded(&payload, shared, path, sent.bytes));
+        let outcome = outcome.unwrap_or_else(|error| Ok(Err(error)))?;
         let Some(task) = slot.take() else { unreachable!("found above") };
-        self.crew.context.has_read(sent.bytes.saturating_sub(task.told));
+        crew.context.has_read(sent.bytes.saturating_sub(task.told));
         // A failed file holds nothing.
         let room = (sent.room > 0 && outcome.is_ok()).then(|| match &mut self.allowance {
             Some(allowance) => allowance.split(sent.room),
             // Of a file that said it was empty, and was not.
-            None => self.crew.context.take_room_at_once(sent.room),
+            None => crew.context.take_room_at_once(sent.room),
         });
-        let path = task.file.path().to_path_buf();
-        let mut record = FileResult::new(task.index, path, outcome, worker, room);
+        let mut record = FileResult::new(task.index, task.file.into_path(), outcome, worker, room);
         (record.bytes, record.elapsed, record.attempts) = (sent.bytes, sent.elapsed, task.tries + 1);
-        Ok(record)
+        Ok(Recorded::File(record))
     }
 
     /// A look at the board of a process that is silent: how far it has come, and whether it has come too late.
@@ -287,18 +302,19 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             Loss::Broken(Broken::Nonsense(what)) => (ErrorKind::Protocol, what),
         };
         let operation = if is_late { Operation::Read } else { Operation::Analyse };
-        let (mut back, mut records) = (Vec::new(), Vec::new());
+        let (mut back, mut count, mut records) = (Vec::new(), 0, Vec::new());
         for mut left in left {
             // What is in a later batch, or behind the file at hand, is no less unread than before.
             left.task.tries += u32::from(left.is_begun);
             if (is_late && left.bytes_at_hand.is_some()) || left.task.tries >= MOST_TRIES {
                 let error = ReadError::new(kind, operation, left.task.file.path()).with_detail(reason.clone());
-                records.push(crew.give_up(&left, error, worker));
+                count += 1;
+                records.extend(crew.give_up(&left, error, worker));
             } else {
                 back.push(left.task);
             }
         }
-        crew.deliver(records);
+        crew.deliver(count, records);
         crew.work.put_back(back.into_iter().rev());
         crew.replace(!is_late).map(|process| Self::new(crew, process))
     }
@@ -311,7 +327,7 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             let error = ReadError::new(ErrorKind::Cancelled, Operation::Read, left.task.file.path());
             crew.give_up(&left, error, worker)
         };
-        crew.deliver(left.into_iter().map(cancelled).collect());
+        crew.deliver(left.len(), left.into_iter().filter_map(cancelled).collect());
     }
 
     /// Ends the process: how it has ended, and what it had in hand without a record.
@@ -338,6 +354,33 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
     }
 }
 
+/// What a worker's words about a file came to.
+enum Recorded<T> {
+    File(FileResult<T>),
+    /// A part of a file, which others are still read of.
+    Part,
+    /// It waits again, as its parts.
+    Divided,
+}
+
+/// A value that a worker has sent. What cannot be read back fails its file; `Err` is what no sound worker says.
+fn decoded<T: DeserializeOwned + 'static>(
+    payload: &Payload,
+    shared: &Shared,
+    path: &Path,
+    read: u64,
+) -> Result<Result<T, ReadError>, Loss> {
+    let error = |kind| ReadError::new(kind, Operation::Analyse, path).with_bytes_read(read);
+    let bytes = shared.bytes(payload).map_err(Loss::Broken)?;
+    Ok(protocol::decode(bytes).map_err(|undecodable| match undecodable {
+        Undecodable::OutOfMemory(bytes) => {
+            error(ErrorKind::OutOfMemory).with_detail(format!("{bytes} bytes could not be allocated"))
+        }
+        // The message is whole, and so its sender is sound: this output is what cannot be read back.
+        Undecodable::Nonsense(reason) => error(ErrorKind::Protocol).with_detail(reason),
+    }))
+}
+
 /// A file that a process had in hand when it was ended.
 struct Left {
     task: Task,
@@ -347,12 +390,10 @@ struct Left {
 }
 
 impl<A: PortableAnalysis> Crew<A> {
-    fn give_up(&self, left: &Left, error: ReadError, worker: WorkerId) -> FileResult<A::Output> {
+    fn give_up(&self, left: &Left, error: ReadError, worker: WorkerId) -> Option<FileResult<A::Output>> {
         let bytes = left.bytes_at_hand.unwrap_or(0);
         self.context.has_read(bytes.saturating_sub(left.task.told));
-        let mut record = FileResult::failed(left.task.index, error.with_bytes_read(bytes), worker);
-        record.attempts = left.task.tries.max(1);
-        record
+        self.failed(&left.task, error.with_bytes_read(bytes), worker)
     }
 }
 

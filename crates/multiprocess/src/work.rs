@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use polyread_core::FileEntry;
+use polyread_core::{FileEntry, FilePart};
 
 use crate::pool::lock;
 
@@ -20,6 +20,8 @@ pub(crate) struct Task {
     pub(crate) tries: u32,
     /// Bytes of it that the run's progress has been told of.
     pub(crate) told: u64,
+    /// If it is not the whole file.
+    pub(crate) part: Option<FilePart>,
 }
 
 /// The files that wait, in a bounded number.
@@ -96,7 +98,9 @@ impl Work {
     /// The same, if there is so much that nobody else will go without.
     pub(crate) fn take_ahead(&self, most: usize, most_bytes: usize) -> Vec<Task> {
         let mut queue = lock(&self.queue);
-        if queue.waiting.len() < most * queue.crew || !queue.again.is_empty() {
+        let is_part = queue.waiting.front().is_some_and(|task| task.part.is_some());
+        let enough = if is_part { queue.crew } else { most * queue.crew };
+        if queue.waiting.len() < enough || !queue.again.is_empty() {
             return Vec::new();
         }
         self.cut(&mut queue, most, most_bytes)
@@ -108,6 +112,8 @@ impl Work {
             bytes += task.file.path().as_os_str().len();
             bytes <= most_bytes
         };
+        // A part is as much work as a batch of small files.
+        let most = if queue.waiting.front().is_some_and(|task| task.part.is_some()) { 1 } else { most };
         let count = queue.waiting.iter().take(most).take_while(fits).count().max(1);
         let tasks: Vec<_> = queue.waiting.drain(..count.min(queue.waiting.len())).collect();
         queue.out += tasks.len();
@@ -122,6 +128,17 @@ impl Work {
         if queue.out == 0 {
             self.changed.notify_all();
         }
+    }
+
+    /// A file that was taken has turned out to be these parts, which are to be read next.
+    pub(crate) fn divide(&self, parts: impl DoubleEndedIterator<Item = Task>) {
+        let mut queue = lock(&self.queue);
+        queue.out = queue.out.saturating_sub(1);
+        for part in parts.rev() {
+            queue.waiting.push_front(part);
+        }
+        drop(queue);
+        self.changed.notify_all();
     }
 
     /// Files that were taken come back: those that a worker has died over to be tried alone, the others as before.
@@ -140,6 +157,12 @@ impl Work {
         (queue.closed, queue.out) = (true, 0);
         drop(queue);
         self.changed.notify_all();
+    }
+
+    /// Whether there is nothing left to do, and will not be.
+    pub(crate) fn is_over(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.closed && queue.out == 0 && queue.waiting.is_empty() && queue.again.is_empty()
     }
 
     /// A process has gone and is not replaced.

@@ -2,17 +2,18 @@
 
 use std::any::type_name;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::exit;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use polyread_core::{
-    Allowance, Analysis, Annotated, ByteCount, Contents, Entry, ErrorKind, FileEntry, FileResult, FileScanner, Limits,
-    Operation, ReadError, Rejection, Root, Text, TextStats, WorkerId,
+    Allowance, Analysis, Annotated, ByteCount, Combine, Contents, Division, Entry, ErrorKind, FileEntry, FilePart,
+    FileResult, FileScanner, Limits, Offer, Operation, Parts, ReadError, Rejection, Root, Text, TextStats, WorkerId,
 };
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
@@ -21,7 +22,7 @@ use crate::board::{Board, Position};
 use crate::pool::lock;
 use crate::process::{PARENT, SOCKET};
 use crate::protocol::{
-    self, Answer, Batch, Begin, Hello, MOST_BYTES, MOST_SHARED, Order, Packet, Payload, SentError, SentFile,
+    self, Answer, Batch, Begin, Hello, MOST_BYTES, MOST_SHARED, Order, Outcome, Packet, Payload, SentError, SentFile,
     SentRecord, SentRoot, Shared, VERSION,
 };
 
@@ -69,7 +70,7 @@ pub struct Worker {
 }
 
 /// Makes a desk for an analysis whose prototype is in these bytes.
-type Open = fn(&[u8], &Limits, &Arc<Board>) -> Result<Box<dyn Desk>, String>;
+type Open = fn(&[u8], &Limits, bool, &Arc<Board>) -> Result<Box<dyn Desk>, String>;
 
 impl Default for Worker {
     fn default() -> Self {
@@ -192,7 +193,7 @@ impl Station {
         let mut limits = Limits::default().workers(1).bytes_in_flight(begin.bytes_in_flight);
         limits = limits.max_file_size(begin.max_file_size).timeout(begin.timeout);
         let prototype = shared.bytes(&begin.prototype).map_err(|_| "the analysis did not come across".to_owned())?;
-        open(prototype, &limits, &self.board)
+        open(prototype, &limits, begin.divides, &self.board)
     }
 
     /// Reads a batch, or as much of it as is enough for once.
@@ -209,9 +210,13 @@ impl Station {
             let place = taken;
             taken += 1;
             self.board.begin(Position { batch: number, begun: taken });
+            let part = file.part.clone();
             let found = find(file, &self.roots);
             let Self { orders, outbox, waiting, .. } = self;
-            bytes += desk.read(place, found, outbox, &mut |room| outbox.ask_for(room, orders, waiting));
+            bytes += match (part, found) {
+                (Some(part), Ok(file)) => desk.read_part(place, &file, &part, outbox),
+                (_, found) => desk.read(place, found, outbox, &mut |room| outbox.ask_for(room, orders, waiting)),
+            };
         }
         desk.rest();
         self.outbox.flush();
@@ -255,6 +260,9 @@ trait Desk {
         ask: &mut dyn FnMut(u64) -> u64,
     ) -> u64;
 
+    /// The same for a part of a file.
+    fn read_part(&mut self, place: u32, file: &FileEntry, part: &FilePart, outbox: &Outbox) -> u64;
+
     /// The batch is done: what is left of the room goes back.
     fn rest(&mut self);
 }
@@ -262,13 +270,19 @@ trait Desk {
 struct DeskOf<A: Analysis> {
     scanner: FileScanner<Reported<A>>,
     allowance: Allowance,
+    divides: bool,
 }
 
-fn open<A: PortableAnalysis>(prototype: &[u8], limits: &Limits, board: &Arc<Board>) -> Result<Box<dyn Desk>, String> {
+fn open<A: PortableAnalysis>(
+    prototype: &[u8],
+    limits: &Limits,
+    divides: bool,
+    board: &Arc<Board>,
+) -> Result<Box<dyn Desk>, String> {
     let inner: A =
         protocol::decode(prototype).map_err(|error| format!("the analysis did not come across: {error:?}"))?;
     let (context, allowance) = Allowance::start(Reported { inner, board: Arc::clone(board) }, limits);
-    Ok(Box::new(DeskOf { scanner: context.scanner(), allowance }))
+    Ok(Box::new(DeskOf { scanner: context.scanner(), allowance, divides }))
 }
 
 impl<A: PortableAnalysis> Desk for DeskOf<A> {
@@ -279,16 +293,41 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
         outbox: &Outbox,
         ask: &mut dyn FnMut(u64) -> u64,
     ) -> u64 {
-        let Self { scanner, allowance } = self;
+        let Self { scanner, allowance, divides } = self;
         let entry = Entry { index: 0, found };
-        let record = scanner.scan(entry, WORKER, &mut |room| allowance.grant(ask(room)));
-        let Some(record) = record else { unreachable!("a run that is read alone is not split") };
-        outbox.put(place, record, |shared, output| pack(shared, &output))
+        let mut promise = None;
+        let mut leave = |division: &Arc<Division<_>>| {
+            promise = Some(division.promise());
+            ControlFlow::Break(())
+        };
+        let offer: Option<&mut Offer<'_, _>> = if *divides { Some(&mut leave) } else { None };
+        match scanner.scan_with(entry, WORKER, &mut |room| allowance.grant(ask(room)), offer) {
+            Some(record) => outbox.put(place, record, |shared, output| pack(shared, &output).map(Outcome::Read)),
+            None => {
+                let Some(promise) = promise else { unreachable!("a run that is read alone is not split") };
+                outbox.put(place, without_content(Ok(()), 0), |_, ()| Ok(Outcome::Large(promise)))
+            }
+        }
+    }
+
+    fn read_part(&mut self, place: u32, file: &FileEntry, part: &FilePart, outbox: &Outbox) -> u64 {
+        let started = Instant::now();
+        let (seen, bytes) = self.scanner.scan_part(file, part);
+        let mut record = without_content(seen, bytes);
+        record.elapsed = started.elapsed();
+        outbox.put(place, record, |shared, seen| pack(shared, &seen.inner).map(Outcome::Read))
     }
 
     fn rest(&mut self) {
         self.allowance.grant(0);
     }
+}
+
+/// A record of which only the outcome and what it took is told.
+fn without_content<T>(outcome: Result<T, ReadError>, bytes: u64) -> FileResult<T> {
+    let mut record = FileResult::new(0, PathBuf::new(), outcome, WORKER, None);
+    record.bytes = bytes;
+    record
 }
 
 /// An output on its way out. What its `Serialize` does is its own: a panic is the file's failure.
@@ -366,7 +405,7 @@ impl Outbox {
         &self,
         place: u32,
         mut record: FileResult<T>,
-        pack: impl FnOnce(&mut Shared, T) -> Result<Payload, (ErrorKind, String)>,
+        pack: impl FnOnce(&mut Shared, T) -> Result<Outcome, (ErrorKind, String)>,
     ) -> u64 {
         /// What a record takes beside its payload.
         const OVERHEAD: usize = 64;
@@ -381,8 +420,8 @@ impl Outbox {
         let outcome = outcome.map_err(|error| SentError::from(&error));
         load.bytes += OVERHEAD
             + match &outcome {
-                Ok(Payload::Inline(bytes)) => bytes.0.len(),
-                Ok(Payload::Shared(_)) => 0,
+                Ok(Outcome::Read(Payload::Inline(bytes))) => bytes.0.len(),
+                Ok(Outcome::Read(Payload::Shared(_)) | Outcome::Large(_)) => 0,
                 Err(_) => 1024,
             };
         load.records.push(SentRecord { place, outcome, bytes, elapsed: record.elapsed, room });
@@ -473,5 +512,24 @@ impl<A: Analysis> Analysis for Reported<A> {
 
     fn verdict(&self) -> Result<(), Rejection> {
         self.inner.verdict()
+    }
+
+    fn parts() -> Option<Parts<Self>> {
+        A::parts().map(|_| Parts::of())
+    }
+}
+
+/// Where the inner analysis is one that can be combined; otherwise nobody asks for parts.
+impl<A: Analysis> Combine for Reported<A> {
+    fn begin_part(&mut self) {
+        if let Some(parts) = A::parts() {
+            parts.begin(&mut self.inner);
+        }
+    }
+
+    fn combine(&mut self, later: Self) {
+        if let Some(parts) = A::parts() {
+            parts.combine(&mut self.inner, later.inner);
+        }
     }
 }

@@ -15,6 +15,7 @@
 //! Everything waits for the consumer: a full channel stops the threads, busy threads stop the feeder, and a feeder that
 //! does not pull stops the walk.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 use std::thread::JoinHandle;
 
@@ -177,7 +178,10 @@ impl<A: Analysis> Crew<A> {
             && let Some(entry) = entries.next()
         {
             let mut hand_over = |_| _ = self.outlet.send(std::mem::take(&mut done));
-            let mut offer = |division: &_| self.call_for_help(division);
+            let mut offer = |division: &_| {
+                self.call_for_help(division);
+                ControlFlow::Continue(())
+            };
             let record = scanner.scan_with(entry, WorkerId::Thread(thread), &mut hand_over, Some(&mut offer));
             if let Some(record) = record {
                 bytes += record.bytes;

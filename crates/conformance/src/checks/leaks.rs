@@ -43,7 +43,10 @@ fn assert_nothing_leaked(before: [usize; 3]) {
     let threads = fs::read_dir("/proc/self/task").unwrap();
     let names = threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
     let names: Vec<_> = names.map(|name| name.trim().to_owned()).collect();
-    panic!("descriptors, threads and children before: {before:?}, now: {:?}, threads: {names:?}", resources());
+    let descriptors = fs::read_dir("/proc/self/fd").unwrap();
+    let open: Vec<_> = descriptors.filter_map(|open| fs::read_link(open.ok()?.path()).ok()).collect();
+    let now = resources();
+    panic!("descriptors, threads and children before: {before:?}, now: {now:?}, threads: {names:?}, open: {open:?}");
 }
 
 /// Reads all of a job with the subject.

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::FileScanner;
 use super::hold::Fate;
-use super::read::size_of;
 use crate::budget::lock;
 use crate::split::Opened;
 use crate::{Analysis, Entry, FileEntry};
@@ -48,7 +47,7 @@ impl<A: Analysis> FileScanner<A> {
         opened: Opened,
         started: Instant,
     ) -> Option<(FileEntry, Opened)> {
-        let size = size_of(&opened.promised);
+        let size = opened.promised.size;
         let Some(route) = self.shared.route.as_ref().filter(|route| route.leads_over(size)) else {
             return Some((file, opened));
         };

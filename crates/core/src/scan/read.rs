@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 
 use super::{CHUNK, FileScanner, Offer, Shared};
 use crate::budget::lock;
-use crate::divide::{DIVIDED_FROM, Division};
+use crate::divide::{DIVIDED_FROM, Division, FilePart, Promise};
 use crate::split::Opened;
-use crate::{Analysis, ErrorKind, FileEntry, Operation, ReadError, Rejection};
+use crate::{Analysis, ErrorKind, FileEntry, Operation, Parts, ReadError, Rejection};
 
 impl<A: Analysis> FileScanner<A> {
     /// Opens the file and asks once what was opened, not what was listed.
@@ -35,7 +35,8 @@ impl<A: Analysis> FileScanner<A> {
         self.shared.timeout.and_then(|timeout| started.checked_add(timeout))
     }
 
-    /// Reads the file to its end: by itself, or where that pays together with those who are offered a part in it.
+    /// Reads the file to its end: by itself, or where that pays together with those who are offered a part in it. `None` when
+    /// they have taken it over.
     pub(super) fn read(
         &mut self,
         entry: &FileEntry,
@@ -43,14 +44,14 @@ impl<A: Analysis> FileScanner<A> {
         started: Instant,
         before_waiting: &mut dyn FnMut(u64),
         offer: Option<&mut Offer<'_, A>>,
-    ) -> Result<A::Output, ReadError> {
+    ) -> Result<Option<A::Output>, ReadError> {
         let Opened { file, promised, spent, .. } = opened;
         // From its opening on, which may have been the other side's.
         let deadline = self.deadline(started.checked_sub(spent).unwrap_or(started));
         if self.shared.timeout.is_some() {
             *lock(&self.watch.reading_since) = Some(started);
         }
-        let size = size_of(&promised);
+        let size = promised.size;
         if let Some(limit) = self.shared.max_file_size.filter(|limit| size > *limit) {
             return Err(too_large(entry, Operation::Open, size, "the largest size allowed is", limit));
         }
@@ -59,14 +60,14 @@ impl<A: Analysis> FileScanner<A> {
 
         let parts = A::parts().filter(|_| retained == 0 && size >= DIVIDED_FROM);
         let analysis = if let (Some(offer), Some(parts)) = (offer, parts) {
-            let (shared, watch) = (Arc::clone(&self.shared), Arc::clone(&self.watch));
-            let division = Division::new(entry.path(), file, size, parts, deadline, shared, watch);
-            offer(&division);
-            let (prototype, buffer) = self.tools();
-            division.work(prototype, buffer);
+            let division = self.divide(entry, file, FilePart { of: promised, range: 0..size }, parts, deadline);
+            if offer(&division).is_break() {
+                return Ok(None);
+            }
+            let seen = self.work_on(&division)?;
             let mut file = division.file();
             // What comes after the size that it promised is read as always.
-            let analysis = match division.outcome()? {
+            let analysis = match seen {
                 Some(analysis) => file.seek(SeekFrom::Start(size)).map(|_| analysis),
                 None => {
                     self.watch.begin();
@@ -74,13 +75,46 @@ impl<A: Analysis> FileScanner<A> {
                 }
             };
             let analysis = analysis.map_err(|error| ReadError::from_io(error, Operation::Read, entry.path()))?;
-            self.read_on(entry, file, &promised, deadline, analysis)?
+            self.read_on(entry, file, promised, deadline, analysis)?
         } else {
             let analysis = self.begun(size);
-            self.read_on(entry, &file, &promised, deadline, analysis)?
+            self.read_on(entry, &file, promised, deadline, analysis)?
         };
-        analysis.verdict().map_err(|rejection| rejected(entry, rejection))?;
-        Ok(analysis.finish())
+        analysis.verdict().map_err(|rejection| rejected(entry.path(), rejection))?;
+        Ok(Some(analysis.finish()))
+    }
+
+    /// Reads a part of a file and nothing else of it.
+    pub(super) fn read_part(&mut self, entry: &FileEntry, part: &FilePart) -> Result<A, ReadError> {
+        let changed = || {
+            let error = ReadError::new(ErrorKind::Changed, Operation::Read, entry.path());
+            error.with_detail(was_long(part.of.size))
+        };
+        let started = Instant::now();
+        let opened = self.open(entry, started)?;
+        let parts = A::parts().filter(|_| opened.promised == part.of).ok_or_else(changed)?;
+        let division = self.divide(entry, opened.file, part.clone(), parts, self.deadline(started));
+        let seen = self.work_on(&division)?;
+        let is_same = inspect(division.file(), entry)? == part.of;
+        seen.filter(|_| is_same).ok_or_else(changed)
+    }
+
+    fn divide(
+        &self,
+        entry: &FileEntry,
+        file: File,
+        part: FilePart,
+        parts: Parts<A>,
+        deadline: Option<Instant>,
+    ) -> Arc<Division<A>> {
+        let (shared, watch) = (Arc::clone(&self.shared), Arc::clone(&self.watch));
+        Division::new(entry.path(), file, part, parts, deadline, shared, watch)
+    }
+
+    fn work_on(&mut self, division: &Division<A>) -> Result<Option<A>, ReadError> {
+        let (prototype, buffer) = self.tools();
+        division.work(prototype, buffer);
+        division.outcome()
     }
 
     /// The prototype of the analysis and the buffer, which are there from the first file on.
@@ -141,12 +175,12 @@ impl<A: Analysis> FileScanner<A> {
         &mut self,
         entry: &FileEntry,
         mut file: &File,
-        promised: &Stat,
+        promised: Promise,
         deadline: Option<Instant>,
         mut analysis: A,
     ) -> Result<A, ReadError> {
         let shared = &*self.shared;
-        let size = size_of(promised);
+        let size = promised.size;
         let mut bytes = self.watch.bytes();
         while !analysis.is_complete() {
             if shared.cancel.is_cancelled() {
@@ -174,10 +208,9 @@ impl<A: Analysis> FileScanner<A> {
             if bytes > size || (ended && bytes != size) || in_parts {
                 // Files in /proc say 0, those in /sys 4096, some file systems lie: that is no change. Only a promise
                 // that differs from the one before is.
-                if changed(promised, &inspect(file, entry)?) {
-                    let detail = format!("it was {size} bytes long when it was opened");
+                if inspect(file, entry)? != promised {
                     let error = ReadError::new(ErrorKind::Changed, Operation::Read, entry.path());
-                    return Err(error.with_detail(detail));
+                    return Err(error.with_detail(was_long(size)));
                 }
                 if let Some(limit) = shared.max_file_size.filter(|limit| bytes > *limit) {
                     return Err(too_large(entry, Operation::Read, bytes, "the largest size allowed is", limit));
@@ -201,22 +234,17 @@ impl<A: Analysis> FileScanner<A> {
 }
 
 /// What was opened, not what was listed; `Err` if it is no regular file.
-fn inspect(file: &File, entry: &FileEntry) -> Result<Stat, ReadError> {
+fn inspect(file: &File, entry: &FileEntry) -> Result<Promise, ReadError> {
     let stat =
         rustix::fs::fstat(file).map_err(|error| ReadError::from_io(error.into(), Operation::Stat, entry.path()))?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => Ok(stat),
+        FileType::RegularFile => Ok(Promise::of(&stat)),
         _ => Err(ReadError::new(ErrorKind::NotRegular, Operation::Open, entry.path())),
     }
 }
 
-pub(super) fn size_of(stat: &Stat) -> u64 {
-    u64::try_from(stat.st_size).unwrap_or(0)
-}
-
-fn changed(before: &Stat, after: &Stat) -> bool {
-    let key = |stat: &Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
-    key(before) != key(after)
+fn was_long(size: u64) -> String {
+    format!("it was {size} bytes long when it was opened")
 }
 
 fn too_large(entry: &FileEntry, operation: Operation, size: u64, what: &str, limit: u64) -> ReadError {
@@ -230,13 +258,13 @@ pub(crate) fn timed_out(path: &Path, shared: &Shared) -> ReadError {
         .with_detail(format!("the limit is {limit:?} for each file"))
 }
 
-fn rejected(entry: &FileEntry, rejection: Rejection) -> ReadError {
+pub(crate) fn rejected(path: &Path, rejection: Rejection) -> ReadError {
     let (kind, detail) = match rejection {
         Rejection::InvalidUtf8 { offset } => (ErrorKind::InvalidUtf8, format!("at byte offset {offset}")),
         Rejection::OutOfMemory { bytes } => (ErrorKind::OutOfMemory, format!("{bytes} bytes could not be allocated")),
         Rejection::Other(reason) => (ErrorKind::Rejected, reason),
     };
-    ReadError::new(kind, Operation::Analyse, entry.path()).with_detail(detail)
+    ReadError::new(kind, Operation::Analyse, path).with_detail(detail)
 }
 
 pub(crate) fn panicked(path: &Path, panic: &(dyn Any + Send)) -> ReadError {
