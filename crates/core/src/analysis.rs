@@ -10,7 +10,7 @@ pub use annotated::Annotated;
 pub use combine::{Combine, Parts};
 pub use contents::Contents;
 pub use text::{InvalidUtf8, Text};
-pub use text_stats::{TextCounts, TextStats};
+pub use text_stats::{Level, TextCounts, TextStats, text_counts};
 
 /// A computation over the bytes of one file, fed in chunks as a hasher is.
 ///
@@ -83,7 +83,8 @@ pub trait Analysis: Clone + Send + 'static {
         Ok(())
     }
 
-    /// How it is run on parts of one file, if it can be: `Some(Parts::of())` for those that implement [`Combine`].
+    /// How it is run on parts of one file at once, if it can be: `Some(Parts::of())` for those that implement
+    /// [`Combine`]. Readers split a large file only then.
     fn parts() -> Option<Parts<Self>> {
         None
     }
@@ -161,6 +162,10 @@ impl<A: Analysis, B: Analysis> Analysis for (A, B) {
 
     fn verdict(&self) -> Result<(), Rejection> {
         self.0.verdict().and_then(|()| self.1.verdict())
+    }
+
+    fn parts() -> Option<Parts<Self>> {
+        Parts::of_pair()
     }
 }
 

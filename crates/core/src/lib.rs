@@ -26,7 +26,6 @@
 //! Every failure of a file is a record in the place of its result, never an early return: see [`ReadError`] for what
 //! can happen to one file, [`DiscoveryError`] and [`ReaderError`] for what keeps a run from starting at all.
 
-#![forbid(unsafe_code)]
 // What to print, and whether to end, is the program's to decide.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
@@ -77,3 +76,9 @@ pub use scan::{FileScanner, Offer, Watch};
 pub use sequential::SequentialReader;
 pub use split::{Crossing, Split};
 pub use summary::{Stopped, Summary, Tally};
+
+/// For the benches and the fuzz target of this crate: what they compare. It may change with any version.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::analysis::{Level, text_counts};
+}

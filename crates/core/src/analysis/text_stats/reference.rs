@@ -4,7 +4,7 @@
 use super::TextCounts;
 
 /// What [`TextStats`](super::TextStats) must come to for a file of these bytes.
-pub(super) fn text_counts(bytes: &[u8]) -> TextCounts {
+pub fn text_counts(bytes: &[u8]) -> TextCounts {
     let kept: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
     let invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
     let content = kept.replace("\r\n", "\n");
