@@ -1,9 +1,9 @@
 //! The masks of a block on x86-64 processors with AVX2: bytes are looked up, 32 at once, by their two halves.
 
 use std::arch::x86_64::{
-    __m256i, _mm256_add_epi8, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_movemask_epi8,
-    _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
-    _mm256_testz_si256,
+    __m256i, _mm256_add_epi8, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
+    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_srli_epi16, _mm256_testz_si256,
 };
 
 use super::kernel::{BLOCK, LOOKBACK, Masks, Open, Plain, Seen, Window};
@@ -19,7 +19,7 @@ pub(super) fn count_blocks(seen: &mut Seen, windows: &[u8], open: Open) -> Open 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn plain(window: &Window) -> Option<Plain> {
     let block = load_block(window, 0);
-    if high_bits(_mm256_or_si256(block.0, block.1)) != 0 {
+    if both(block, |bytes| bytes) != 0 {
         return None;
     }
     Some(Plain {
@@ -39,7 +39,9 @@ fn masks(window: &Window) -> Masks {
     let wide = (wide_space(before_that.0, before.0, block.0), wide_space(before_that.1, before.1, block.1));
     // Only one of the groups of bits can be set, so that comparing tells which.
     let two_or_three = both(pairs, |pairs| _mm256_cmpgt_epi8(pairs, byte(FOUR_LOW | FOUR_HIGH)));
-    let two = both(pairs, |pairs| _mm256_cmpgt_epi8(pairs, byte(FOUR_LOW | FOUR_HIGH | THREE_LOW | THREE_HIGH)));
+    let is_two = byte(FOUR_LOW | FOUR_HIGH | THREE_LOW | THREE_HIGH);
+    let longer = high_bits(_mm256_andnot_si256(_mm256_cmpgt_epi8(pairs.0, is_two), block.0))
+        | high_bits(_mm256_andnot_si256(_mm256_cmpgt_epi8(pairs.1, is_two), block.1)) << 32;
     Masks {
         plain: Plain {
             space: both(block, |bytes| ascii_space(bytes))
@@ -47,10 +49,10 @@ fn masks(window: &Window) -> Masks {
             lf: both(block, |bytes| _mm256_cmpeq_epi8(bytes, byte(b'\n'))),
             cr: both(block, |bytes| _mm256_cmpeq_epi8(bytes, byte(b'\r'))),
         },
-        ascii: !both(block, |bytes| bytes),
+        beyond_ascii: both(block, |bytes| bytes),
+        longer,
         continuation: both(block, |bytes| _mm256_cmpgt_epi8(byte(0xc0), bytes)),
-        two,
-        three: two_or_three & !two,
+        three: two_or_three & longer,
         four: if has_four(pairs) { both(pairs, |pairs| _mm256_cmpgt_epi8(pairs, byte(0))) & !two_or_three } else { 0 },
     }
 }

@@ -36,11 +36,12 @@ pub(super) struct Plain {
 #[derive(Clone, Copy)]
 pub(super) struct Masks {
     pub(super) plain: Plain,
-    pub(super) ascii: u64,
+    /// Bytes from `80` on.
+    pub(super) beyond_ascii: u64,
+    /// Those of them that do not end a well-formed sequence of two.
+    pub(super) longer: u64,
     /// Continuation bytes, `80` to `BF`.
     pub(super) continuation: u64,
-    /// Second bytes of well-formed sequences of two.
-    pub(super) two: u64,
     /// Second bytes, after the lead of a sequence of three, that may stand there.
     pub(super) three: u64,
     /// Second bytes, after the lead of a sequence of four, that may stand there.
@@ -140,15 +141,15 @@ impl Seen {
 
     #[inline(always)]
     fn count_any(&mut self, masks: Masks, open: Open) -> Open {
-        let Masks { plain: Plain { space, lf, cr }, ascii, continuation, two, three, four } = masks;
+        let Masks { plain: Plain { space, lf, cr }, beyond_ascii, longer, continuation, three, four } = masks;
         let third = (three << 1 | open.three) & continuation;
         let (mut third_of_four, mut fourth) = (0, 0);
         if four | open.four | open.four_last != 0 {
             third_of_four = (four << 1 | open.four) & continuation;
             fourth = (third_of_four << 1 | open.four_last) & continuation;
-            self.kept += 3 * ones(fourth);
+            self.kept += 2 * ones(fourth);
         }
-        let ends = ascii | two | third | fourth;
+        let ends = !longer | third | fourth;
         let space = space & ends & !fourth;
         self.words += ones(after(space, ends, &mut self.after_space) & !space);
         self.lines += ones(lf);
@@ -157,7 +158,7 @@ impl Seen {
         if cr | self.after_cr != 0 {
             self.chars -= ones(after(cr, ends, &mut self.after_cr) & lf);
         }
-        self.kept += ones(ends) + ones(two) + 2 * ones(third);
+        self.kept += 2 * ones(ends) + ones(beyond_ascii) + ones(third) - BLOCK as u64;
         Open { three: three >> 63, four: four >> 63, four_last: third_of_four >> 63 }
     }
 }

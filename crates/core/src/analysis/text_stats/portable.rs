@@ -24,17 +24,17 @@ fn masks(window: &Window) -> Masks {
     }
     Masks {
         plain: Plain { space: mask(&flags, SPACE), lf: mask(&flags, LF), cr: mask(&flags, CR) },
-        ascii: mask(&flags, ASCII),
+        beyond_ascii: mask(&flags, BEYOND_ASCII),
+        longer: mask(&flags, LONGER),
         continuation: mask(&flags, CONTINUATION),
-        two: mask(&flags, TWO),
         three: mask(&flags, THREE),
         four: mask(&flags, FOUR),
     }
 }
 
-const ASCII: u32 = 0;
+const BEYOND_ASCII: u32 = 0;
 const CONTINUATION: u32 = 1;
-const TWO: u32 = 2;
+const LONGER: u32 = 2;
 const THREE: u32 = 3;
 const FOUR: u32 = 4;
 const SPACE: u32 = 5;
@@ -56,9 +56,9 @@ fn classify(a: u8, b: u8, c: u8) -> u8 {
         | (a == 0xe2) & (b == 0x80) & matches!(c, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf)
         | (a == 0xe2) & (b == 0x81) & (c == 0x9f)
         | (a == 0xe3) & (b == 0x80) & (c == 0x80);
-    flag(ASCII, c < 0x80)
+    flag(BEYOND_ASCII, c >= 0x80)
         | flag(CONTINUATION, continuation)
-        | flag(TWO, continuation & two)
+        | flag(LONGER, (c >= 0x80) & !(continuation & two))
         | flag(THREE, continuation & three)
         | flag(FOUR, continuation & four)
         | flag(SPACE, space)
