@@ -1,14 +1,21 @@
 //! `cargo xtask bench`: which model reads these files fastest on this machine?
 //!
-//! Every sample is a fresh process that reads one tree once with one strategy ([`sample`]). The strategies take turns in
-//! an order that is drawn anew for each round, so that a machine that slows down slows all of them. A strategy whose
-//! totals differ from those of the sequential reader is not ranked: a benchmark is also a test.
+//! Every sample is a fresh process in which one contestant reads one tree once ([`sample`]). Contestants are the
+//! strategies, the [`naive`] twin of each and the [`floor`]; they take turns in an order that is drawn anew for each
+//! round, so that a machine that slows down slows all of them. Whoever finds other totals than the sequential reader is
+//! not ranked: a benchmark is also a test.
 //!
-//! From the top: [`measure`] takes the samples, [`stats`] makes medians and intervals of them, [`results`] is what comes
-//! out, as JSON and as a ranking in [`text`].
+//! From the top: [`contestant`] says who takes part, [`measure`] takes the samples, on a cache that [`cold`] may have
+//! emptied, [`stats`] makes medians and intervals of them, [`results`] is what comes out, [`goals`] holds it against
+//! what polyread wants to be, and [`text`] ranks it for people.
 
+mod cold;
+mod contestant;
+mod floor;
+mod goals;
 mod host;
 mod measure;
+pub(crate) mod naive;
 mod results;
 pub(crate) mod sample;
 mod stats;
@@ -25,10 +32,13 @@ use polyread_cli::Strategy;
 use polyread_core::Escaped;
 
 use crate::fixtures;
-use sample::Analysis;
+use cold::Cache;
+use results::Results;
+use sample::{Analysis, Sample};
+use text::Page;
 
-/// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones.
-const DEFAULT_PROFILES: [&str; 3] = ["small", "mixed", "large"];
+/// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones, a single one.
+const DEFAULT_PROFILES: [&str; 4] = ["small", "mixed", "large", "one"];
 
 /// What `--quick` multiplies the profiles by: a first answer, not one to decide upon.
 const QUICK_SCALE: f64 = 0.1;
@@ -38,16 +48,19 @@ const QUICK_RUNS: usize = stats::FEWEST_SAMPLES;
 
 /// Compare the strategies on made-up trees or on a directory of your own
 ///
-/// Each sample is a fresh process that reads the tree once with one strategy; the strategies take turns in random order.
-/// The cache is warm: every strategy reads the tree once before the samples that count. A strategy that finds other
-/// totals than the sequential reader is not ranked, and the exit code is 1.
+/// Each sample is a fresh process that reads the tree once; the contestants take turns in random order. Beside the
+/// strategies there are, for orientation and never ranked, the naive twin of each (the program that one would write first)
+/// and the floor (open, read, close on all cores, nothing counted). Each reads the tree once before the samples that
+/// count. Whoever is slow has fewer samples, and the output says so. A strategy that finds other totals than the
+/// sequential reader is not ranked; if there is one, or a sample failed, the exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                              the default profiles: small, mixed, large
+  cargo xtask bench                              the default profiles: small, mixed, large, one
   cargo xtask bench --quick                      a tenth of them, six samples each
   cargo xtask bench ~/src --runs 5               a directory of your own
   cargo xtask bench --profile unicode --strategy rayon --strategy tokio
+  cargo xtask bench ~/src --cache both           on a cold cache too
   cargo xtask bench --format json > bench.json   for programs")]
 pub(crate) struct Args {
     /// Directories of your own to compare on
@@ -55,19 +68,28 @@ pub(crate) struct Args {
     paths: Vec<PathBuf>,
 
     /// Generated tree to compare on (repeatable); see `cargo xtask fixtures`
-    /// [default: small, mixed, large, unless a PATH is given]
+    /// [default: small, mixed, large, one, unless a PATH is given]
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
 
-    /// Strategy to take part (repeatable) [default: all]
+    /// Strategy to take part, with its naive twin and the floor (repeatable) [default: all]
     #[arg(long = "strategy", value_name = "NAME", value_enum)]
     strategies: Vec<Strategy>,
+
+    /// Leave the naive twins out, which take most of the time
+    #[arg(long)]
+    no_twins: bool,
+
+    /// State of the page cache before each sample. Cold: every page of every file evicted, and each sample checked to have
+    /// fetched all of it from storage; directories and inodes stay cached
+    #[arg(long, value_enum, default_value = "warm")]
+    cache: Caches,
 
     /// What each strategy does with the bytes
     #[arg(long, value_enum, default_value = "text-stats")]
     analysis: Analysis,
 
-    /// Samples for each strategy and tree [default: 10, with --quick 6]
+    /// Samples for each contestant and tree, fewer for the slow [default: 10, with --quick 6]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: Option<u16>,
 
@@ -84,8 +106,17 @@ pub(crate) struct Args {
 enum Format {
     /// A ranking for each tree
     Text,
+    /// The same as a Markdown page
+    Markdown,
     /// One JSON object with every sample
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Caches {
+    Warm,
+    Cold,
+    Both,
 }
 
 /// A tree to compare on.
@@ -93,20 +124,30 @@ enum Format {
 struct Corpus {
     name: String,
     path: PathBuf,
+    goals: Option<goals::Measure>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let corpora = corpora(args)?;
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
-    let strategies: Vec<_> = Strategy::ALL
-        .into_iter()
-        .filter(|strategy| args.strategies.is_empty() || args.strategies.contains(strategy))
-        .collect();
+    let strategies = Strategy::ALL.into_iter();
+    let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
+    let (party, notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins);
+    let caches = match args.cache {
+        Caches::Warm => vec![Cache::Warm],
+        Caches::Cold => vec![Cache::Cold],
+        Caches::Both => vec![Cache::Warm, Cache::Cold],
+    };
 
-    let results = measure::measure(&corpora, &strategies, args.analysis, runs)?;
+    let plan = measure::Plan { party, caches, runs };
+    let corpora = measure::measure(&corpora, &plan, &mut |corpus, contestant, cache| {
+        Sample::take(corpus, contestant, cache, args.analysis)
+    })?;
+    let results = Results::new(args.analysis, runs, notes, corpora);
     let written = match args.format {
         Format::Json => serde_json::to_string(&results).context("cannot write the results as JSON")? + "\n",
-        Format::Text => text::render(&results),
+        Format::Text => text::render(&results, Page::Terminal),
+        Format::Markdown => text::render(&results, Page::Markdown),
     };
     let mut stdout = io::stdout().lock();
     match stdout.write_all(written.as_bytes()).and_then(|()| stdout.flush()) {
@@ -125,7 +166,7 @@ fn corpora(args: &Args) -> Result<Vec<Corpus>> {
     for path in &args.paths {
         // Before minutes are spent on the others.
         fs::metadata(path).with_context(|| format!("cannot read {}", Escaped(path.as_os_str())))?;
-        corpora.push(Corpus { name: Escaped(path.as_os_str()).to_string(), path: path.clone() });
+        corpora.push(Corpus { name: Escaped(path.as_os_str()).to_string(), path: path.clone(), goals: None });
     }
     let mut options = fixtures::Options::default();
     if args.quick {
@@ -139,7 +180,8 @@ fn corpora(args: &Args) -> Result<Vec<Corpus>> {
     }
     for profile in profiles {
         let tree = fixtures::ensure(profile, &options)?;
-        corpora.push(Corpus { name: tree.name, path: tree.path });
+        let goals = goals::Measure::of(profile, !args.quick);
+        corpora.push(Corpus { name: tree.name, path: tree.path, goals });
     }
     if corpora.is_empty() {
         bail!("there is nothing to compare on");

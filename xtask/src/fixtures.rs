@@ -50,7 +50,8 @@ const DEFAULT_SEED: u64 = 1;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Without --profile, the profiles of a few hundred MB at most are made: tiny, small, mixed, deep and unicode, 0.5 GB in
-all. Those of 1 GB each, large and one, are made when named, by --profile all, and by the commands that read them.")]
+all. Those of 1 GB each, large and one, and empty with its million files are made when named, by --profile all, and by
+the commands that read them.")]
 pub(crate) struct Args {
     /// Profile to make, or `all`; may be given several times [default: all but the largest]
     #[arg(long = "profile", value_name = "NAME")]

@@ -27,6 +27,9 @@ enum Command {
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
     Sample(bench::sample::Args),
+    /// A process of the multiprocess strategy's naive twin
+    #[command(hide = true)]
+    NaiveWorker(bench::naive::WorkerArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -37,5 +40,6 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Links(args) => links::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::NaiveWorker(args) => bench::naive::work(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,5 +1,6 @@
 //! The comparison as its users run it: arguments in, ranking or JSON out.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 
@@ -20,33 +21,55 @@ fn tree() -> TempDir {
     tree
 }
 
+const STRATEGIES: [&str; 6] = ["async-std", "hybrid", "multiprocess", "rayon", "sequential", "tokio"];
+
+fn json(arguments: &[&str]) -> Value {
+    let output = bench(&[&["--format", "json"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(arguments: &[&str]) -> String {
+    let output = bench(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn json_has_the_keys_that_scripts_know() {
     let tree = tree();
-    let output = bench(&["--runs", "2", "--format", "json", tree.path().to_str().unwrap()]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(results["schema_version"], 1);
+    let results = json(&["--runs", "2", tree.path().to_str().unwrap()]);
+    assert_eq!((&results["schema_version"], &results["runs"]), (&1.into(), &2.into()));
     assert!(results["host"]["cores"].as_u64().unwrap() > 0);
-    assert!(results["recommendation"].is_string());
+    assert!(STRATEGIES.contains(&results["recommendation"].as_str().unwrap()));
+    // They are set for profiles.
+    assert_eq!((&results["goals"], &results["notes"]), (&serde_json::json!([]), &serde_json::json!([])));
     let [corpus] = &results["corpora"].as_array().unwrap()[..] else { panic!("not one corpus: {results}") };
     assert_eq!(corpus["path"], tree.path().to_str().unwrap());
     assert_eq!((&corpus["files"], &corpus["bytes"]), (&3.into(), &24.into()));
+    assert_eq!(corpus["failures"], serde_json::json!([]));
     let cells = corpus["cells"].as_array().unwrap();
-    assert_eq!(corpus["fastest"]["warm"], cells[0]["strategy"]);
-    let mut strategies: Vec<_> = cells.iter().map(|cell| cell["strategy"].as_str().unwrap()).collect();
-    strategies.sort_unstable();
-    assert_eq!(strategies, ["async-std", "hybrid", "multiprocess", "rayon", "sequential", "tokio"]);
+    let fastest = cells.iter().find(|cell| cell["kind"] == "strategy").unwrap();
+    assert_eq!(corpus["fastest"]["warm"], fastest["strategy"]);
+    let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for cell in cells {
-        assert_eq!(
-            (&cell["kind"], &cell["cache"], &cell["verified"]),
-            (&"strategy".into(), &"warm".into(), &true.into())
-        );
-        let totals = serde_json::json!({"files": 3, "bytes": 24, "words": 4, "chars": 17, "lines": 2});
-        assert_eq!((&cell["totals"], &cell["failed"]), (&totals, &0.into()));
+        kinds.entry(cell["kind"].as_str().unwrap()).or_default().push(cell["strategy"].as_str().unwrap());
+    }
+    kinds.values_mut().for_each(|names| names.sort_unstable());
+    let twins = STRATEGIES.map(|name| format!("naive-{name}"));
+    let twins = twins.iter().map(String::as_str).collect();
+    assert_eq!(kinds, BTreeMap::from([("floor", vec!["floor"]), ("naive", twins), ("strategy", STRATEGIES.into())]));
+    for cell in cells {
+        assert_eq!((&cell["cache"], &cell["verified"]), (&"warm".into(), &true.into()), "{cell}");
+        // The floor looks at nothing that it reads.
+        let [words, chars, lines] = if cell["kind"] == "floor" { [0, 0, 0] } else { [4, 17, 2] };
+        let totals = serde_json::json!({"files": 3, "bytes": 24, "words": words, "chars": chars, "lines": lines});
+        assert_eq!((&cell["totals"], &cell["failed"]), (&totals, &0.into()), "{cell}");
         assert_eq!(cell["samples_s"].as_array().unwrap().len(), 2);
+        assert!(cell["cache_verified"].is_boolean() && cell["stored_bytes"] == 24, "{cell}");
         let figure = |key: &str| cell[key].as_f64().unwrap_or_else(|| panic!("{key} in {cell}"));
         assert!(figure("ci_low_s") <= figure("median_s") && figure("median_s") <= figure("ci_high_s"));
+        assert!(figure("fetched_bytes") >= 0.0);
         for key in ["files_per_s", "bytes_per_s", "peak_rss_bytes", "cpu_s"] {
             assert!(figure(key) > 0.0, "{key} in {cell}");
         }
@@ -54,15 +77,111 @@ fn json_has_the_keys_that_scripts_know() {
 }
 
 #[test]
-fn text_ranks_and_names_the_fastest() {
+fn text_ranks_the_strategies_and_shows_floor_and_twins() {
     let tree = tree();
-    let output = bench(&["--runs", "1", "--strategy", "tokio", "--strategy", "rayon", tree.path().to_str().unwrap()]);
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    for said in ["3 files, 24 B", " 1.  ", " 2.  ", "1.00x", "Fastest: "] {
+    let text = text(&["--runs", "1", "--strategy", "tokio", "--strategy", "rayon", tree.path().to_str().unwrap()]);
+    for said in ["3 files, 24 B, warm cache", " 1.  ", " 2.  ", "1.00x", "Fastest: ", "time / floor"] {
         assert!(text.contains(said), "no '{said}' in {text}");
     }
-    assert!(!text.contains(" 3. "), "{text}");
+    assert!(!text.contains(" 3. ") && !text.contains("Goals"), "{text}");
+    let fastest = text.lines().find_map(|line| line.strip_prefix("Fastest: ")).unwrap();
+    assert!(fastest.starts_with("tokio") || fastest.starts_with("rayon"), "{text}");
+    for (name, kind) in [("tokio", "strategy"), ("naive-tokio", "naive"), ("naive-rayon", "naive"), ("floor", "floor")]
+    {
+        let is_row = |line: &str| {
+            let mut words = line.split_whitespace().skip_while(|word| word.ends_with('.'));
+            words.next() == Some(name) && words.next() == Some(kind)
+        };
+        assert!(text.lines().any(is_row), "no {name} in {text}");
+    }
+    assert!(!text.contains("naive-hybrid"), "{text}");
+}
+
+#[test]
+fn twins_are_left_out_on_demand_and_that_is_said() {
+    let tree = tree();
+    let text = text(&["--runs", "1", "--no-twins", "--strategy", "rayon", tree.path().to_str().unwrap()]);
+    assert!(!text.contains("naive-rayon") && text.contains("floor") && text.contains("twins were left out"), "{text}");
+}
+
+#[test]
+fn markdown_has_its_tables() {
+    let tree = tree();
+    let text = text(&["--runs", "1", "--strategy", "rayon", "--format", "markdown", tree.path().to_str().unwrap()]);
+    assert!(text.lines().any(|line| line.starts_with("## ") && line.contains("3 files")), "{text}");
+    let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 2 + 3, "{text}");
+    let columns = |row: &str| row.matches('|').count();
+    assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
+}
+
+#[test]
+fn every_twin_counts_hostile_text_as_the_strategies_do() {
+    let tree = TempDir::new().unwrap();
+    let hostile: [&[u8]; 7] = [
+        b"",
+        b"a\x1cb\x1dc\x1ed\x1fe \xc2\x85 f",
+        b"one\xfftwo \xe2\x82 three\r\xff\n",
+        b"\xef\xbb\xbfbom\r\nline\r\n\r",
+        b"\xed\xa0\x80surrogate\xc0\xaf \xf0\x9f\x98",
+        "\u{3000}\u{2028}文字 \u{200b}列".as_bytes(),
+        b"\0 \0\0\n",
+    ];
+    for (at, bytes) in hostile.into_iter().enumerate() {
+        fs::write(tree.path().join(at.to_string()), bytes).unwrap();
+    }
+    // Above the size at which the hybrid's twin takes the other way.
+    fs::write(tree.path().join("large"), hostile.concat().repeat(300)).unwrap();
+    std::os::unix::fs::symlink("large", tree.path().join("link")).unwrap();
+    let results = json(&["--runs", "1", tree.path().to_str().unwrap()]);
+    let cells = results["corpora"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 13);
+    assert!(cells.iter().all(|cell| cell["verified"] == true), "{results}");
+    for analysis in ["bytes", "contents"] {
+        let results = json(&["--runs", "1", "--analysis", analysis, tree.path().to_str().unwrap()]);
+        let cells = results["corpora"][0]["cells"].as_array().unwrap();
+        assert!(cells.len() == 13 && cells.iter().all(|cell| cell["verified"] == true), "{results}");
+    }
+}
+
+#[test]
+fn cold_is_checked_and_otherwise_called_unverified() {
+    let tree = tree();
+    fs::write(tree.path().join("larger"), vec![b'x'; 3_000_000]).unwrap();
+    let arguments = ["--runs", "1", "--cache", "both", "--strategy", "rayon", tree.path().to_str().unwrap()];
+    let results = json(&arguments);
+    let cells = results["corpora"][0]["cells"].as_array().unwrap();
+    let caches: Vec<_> = cells.iter().map(|cell| cell["cache"].as_str().unwrap()).collect();
+    assert_eq!(caches, ["warm", "warm", "warm", "cold", "cold", "cold"]);
+    assert_eq!(results["corpora"][0]["fastest"], serde_json::json!({"warm": "rayon", "cold": "rayon"}));
+    for cell in cells.iter().filter(|cell| cell["cache"] == "cold") {
+        let [fetched, stored] = ["fetched_bytes", "stored_bytes"].map(|key| cell[key].as_u64().unwrap());
+        assert_eq!(cell["cache_verified"], fetched >= stored - stored / 100, "{cell}");
+    }
+}
+
+/// Files in memory cannot be evicted, and must not be called cold.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_evicted_is_not_called_cold() {
+    let Ok(tree) = TempDir::new_in("/dev/shm") else {
+        eprintln!("skipped: there is no /dev/shm to write to");
+        return;
+    };
+    // No page of it can be on a disk, but that the file system says that it stores something.
+    fs::write(tree.path().join("file"), vec![b'x'; 100_000]).unwrap();
+    let output = text(&["--runs", "1", "--cache", "cold", "--strategy", "rayon", tree.path().to_str().unwrap()]);
+    let said = output.lines().find(|line| line.starts_with("UNVERIFIED")).unwrap_or_else(|| panic!("{output}"));
+    assert!(said.contains("rayon 0 B") && said.contains("floor 0 B"), "{said}");
+    assert!(output.contains("cold cache") && !output.contains("warm cache"), "{output}");
+}
+
+#[test]
+fn a_profile_is_held_against_its_goals() {
+    // A tenth of the tree is no full one: shown, not judged.
+    let text = text(&["--quick", "--runs", "1", "--profile", "small", "--strategy", "rayon", "--no-twins"]);
+    assert!(text.contains("Goals, warm: time / floor") && text.contains("Goals, warm: peak memory"), "{text}");
+    assert!(text.contains("For orientation only") && !text.contains(" met") && !text.contains("MISSED"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,146 @@
+//! polyread's own goals, held against what was measured: ratios of one run, so that they mean the same on any machine.
+
+use serde::Serialize;
+
+use super::cold::Cache;
+use super::results::{Cell, CorpusResult};
+
+/// Which goals hold for a tree.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measure {
+    pub(super) profile: &'static str,
+    /// Whether the tree has the size that they are set for.
+    pub(super) full_size: bool,
+}
+
+/// A goal and how far it is.
+#[derive(Debug, Serialize)]
+pub(super) struct Goal {
+    pub(super) corpus: String,
+    pub(super) cache: Cache,
+    pub(super) what: What,
+    pub(super) strategy: &'static str,
+    /// A ratio, or bytes of memory.
+    pub(super) figure: f64,
+    /// The ends of its interval: the ratios of the far ends of both intervals, which is more than 95%.
+    pub(super) low: f64,
+    pub(super) high: f64,
+    /// The figure must be at most this.
+    pub(super) limit: Option<f64>,
+    /// `None` where there is no limit, or where the tree is not of the size that it is set for.
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum What {
+    /// Time of the fastest strategy by time of the floor.
+    BestToFloor,
+    /// Time of any strategy by time of the floor.
+    EveryToFloor,
+    /// Bytes at the peak, in process.
+    Memory,
+    /// Cold: time of a strategy by time of its naive twin.
+    ToTwin,
+    /// Cold: time of the fastest strategy by time of the fastest of anything.
+    BestToAny,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Verdict {
+    /// Even the far end of the interval is within the limit.
+    Met,
+    /// Even the near end is beyond it.
+    Missed,
+    /// The noise hides it, or there are too few samples.
+    Open,
+}
+
+/// Profile, most for the best strategy, most for every strategy.
+const TO_FLOOR: [(&str, f64, Option<f64>); 4] =
+    [("small", 0.9, Some(1.5)), ("mixed", 1.5, Some(2.2)), ("large", 2.2, Some(3.0)), ("one", 2.2, None)];
+
+const MEMORY_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
+const BEST_TO_ANY: f64 = 1.05;
+
+impl Measure {
+    /// The goals for a profile, if there are any.
+    pub(super) fn of(profile: &str, full_size: bool) -> Option<Self> {
+        let profile = TO_FLOOR.iter().map(|limits| limits.0).chain(["empty"]).find(|it| *it == profile)?;
+        Some(Self { profile, full_size })
+    }
+}
+
+impl Goal {
+    /// Those of all corpora that goals are set for.
+    pub(super) fn all(corpora: &[CorpusResult]) -> Vec<Self> {
+        let mut goals = Vec::new();
+        for corpus in corpora {
+            let Some(Measure { profile, full_size }) = corpus.goals else { continue };
+            for cache in corpus.caches() {
+                match cache {
+                    Cache::Warm => Self::warm(corpus, profile, &mut goals),
+                    Cache::Cold => Self::cold(corpus, &mut goals),
+                }
+            }
+            if !full_size {
+                goals.iter_mut().filter(|goal| goal.corpus == corpus.name).for_each(|goal| goal.verdict = None);
+            }
+        }
+        goals
+    }
+
+    fn warm(corpus: &CorpusResult, profile: &str, goals: &mut Vec<Self>) {
+        let limits = TO_FLOOR.iter().find(|limits| limits.0 == profile);
+        if let Some(floor) = corpus.cell(Cache::Warm, "floor") {
+            let best = corpus.ranked(Cache::Warm).next();
+            goals.extend(best.map(|best| Self::ratio(corpus, What::BestToFloor, best, floor, limits.map(|it| it.1))));
+            let limit = limits.and_then(|it| it.2);
+            let ratio = |cell| Self::ratio(corpus, What::EveryToFloor, cell, floor, limit);
+            goals.extend(corpus.ranked(Cache::Warm).map(ratio));
+        }
+        for cell in corpus.ranked(Cache::Warm) {
+            let peak = cell.peak_rss_bytes as f64;
+            // Its memory is that of several processes.
+            let limit = (cell.strategy != "multiprocess").then_some(MEMORY_BYTES);
+            let verdict = limit.map(|limit| if peak <= limit { Verdict::Met } else { Verdict::Missed });
+            let (figure, low, high) = (peak, peak, peak);
+            goals.push(Self {
+                figure,
+                low,
+                high,
+                limit,
+                verdict,
+                ..Self::ratio(corpus, What::Memory, cell, cell, None)
+            });
+        }
+    }
+
+    fn cold(corpus: &CorpusResult, goals: &mut Vec<Self>) {
+        if let (Some(best), Some(any)) = (corpus.ranked(Cache::Cold).next(), corpus.verified(Cache::Cold).next()) {
+            goals.push(Self::ratio(corpus, What::BestToAny, best, any, Some(BEST_TO_ANY)));
+        }
+        for cell in corpus.ranked(Cache::Cold) {
+            let twin = cell.twin.and_then(|twin| corpus.cell(Cache::Cold, twin));
+            goals.extend(twin.map(|twin| Self::ratio(corpus, What::ToTwin, cell, twin, Some(1.0))));
+        }
+    }
+
+    fn ratio(corpus: &CorpusResult, what: What, cell: &Cell, to: &Cell, limit: Option<f64>) -> Self {
+        let same = std::ptr::eq(cell, to);
+        let figure = cell.median_s / to.median_s;
+        let (low, high) = if same { (1.0, 1.0) } else { (cell.ci_low_s / to.ci_high_s, cell.ci_high_s / to.ci_low_s) };
+        let is_told = same || (cell.has_interval() && to.has_interval());
+        let verdict = limit.map(|limit| match () {
+            () if is_told && high <= limit => Verdict::Met,
+            () if is_told && low > limit => Verdict::Missed,
+            () => Verdict::Open,
+        });
+        let (corpus, cache, strategy) = (corpus.name.clone(), cell.cache, cell.strategy);
+        // What was not cold says nothing about the cold.
+        let verdict = verdict.map(|it| if cell.cache_verified && to.cache_verified { it } else { Verdict::Open });
+        Self { corpus, cache, what, strategy, figure, low, high, limit, verdict }
+    }
+}
