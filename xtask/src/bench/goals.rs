@@ -144,3 +144,70 @@ impl Goal {
         Self { corpus, cache, what, strategy, figure, low, high, limit, verdict }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Corpus;
+    use crate::bench::contestant::Contestant;
+    use crate::bench::sample::{Found, Sample};
+    use polyread_cli::Strategy::{Multiprocess, Rayon, Tokio};
+
+    fn cell(contestant: Contestant, cache: Cache, seconds: [f64; 6], peak_rss_bytes: u64) -> Cell {
+        let sample = |elapsed_s| {
+            let found = Found::default();
+            Sample { elapsed_s, cpu_s: 1.0, peak_rss_bytes, fetched_bytes: 0, found }
+        };
+        Cell::new(contestant, cache, &seconds.map(sample), &Found::default(), 0)
+    }
+
+    fn goals(cells: Vec<Cell>, full_size: bool) -> Vec<(What, &'static str, Option<Verdict>)> {
+        let corpus = Corpus { name: "c".to_owned(), path: "/c".into(), goals: Measure::of("small", full_size) };
+        let goals = Goal::all(&[CorpusResult::new(&corpus, &Found::default(), cells, Vec::new())]);
+        goals.into_iter().map(|goal| (goal.what, goal.strategy, goal.verdict)).collect()
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed_only_where_the_noise_allows_it() {
+        let warm = |contestant, seconds| cell(contestant, Cache::Warm, seconds, 40 << 20);
+        let cells = || {
+            vec![
+                warm(Contestant::Floor, [1.0; 6]),
+                warm(Contestant::Strategy(Rayon), [1.4; 6]),
+                warm(Contestant::Strategy(Tokio), [1.4, 1.4, 1.4, 1.45, 1.6, 1.6]),
+                warm(Contestant::Strategy(Multiprocess), [1.6; 6]),
+            ]
+        };
+        use Verdict::{Met, Missed, Open};
+        use What::{BestToFloor, EveryToFloor, Memory};
+        let told = [
+            (BestToFloor, "rayon", Some(Missed)),
+            (EveryToFloor, "rayon", Some(Met)),
+            (EveryToFloor, "tokio", Some(Open)),
+            (EveryToFloor, "multiprocess", Some(Missed)),
+            (Memory, "rayon", Some(Missed)),
+            (Memory, "tokio", Some(Missed)),
+            (Memory, "multiprocess", None),
+        ];
+        assert_eq!(goals(cells(), true), told);
+        assert!(goals(cells(), false).iter().all(|goal| goal.2.is_none()));
+        assert!(Measure::of("tiny", true).is_none());
+    }
+
+    #[test]
+    fn on_a_cold_cache_nobody_is_to_be_slower_than_its_twin() {
+        let cold = |contestant, seconds| cell(contestant, Cache::Cold, seconds, 1);
+        let cells = vec![
+            cold(Contestant::Naive(Tokio), [1.0; 6]),
+            cold(Contestant::Strategy(Tokio), [1.1; 6]),
+            cold(Contestant::Strategy(Rayon), [1.02; 6]),
+            cold(Contestant::Naive(Rayon), [2.0; 6]),
+        ];
+        let told = [
+            (What::BestToAny, "rayon", Some(Verdict::Met)),
+            (What::ToTwin, "rayon", Some(Verdict::Met)),
+            (What::ToTwin, "tokio", Some(Verdict::Missed)),
+        ];
+        assert_eq!(goals(cells, true), told);
+    }
+}

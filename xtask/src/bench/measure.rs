@@ -136,7 +136,7 @@ impl Rounds<'_> {
 /// How many samples of so many seconds a contestant has. What is not ranked may be slow, and tells as much with fewer; a
 /// strategy always has enough of them for an interval, if so many are asked for.
 fn affordable(kind: Kind, seconds: f64, runs: usize) -> usize {
-    let (budget, fewest) = if kind == Kind::Naive { (4.0, 2) } else { (8.0, FEWEST_SAMPLES) };
+    let (budget, fewest) = if kind == Kind::Naive { (3.0, 1) } else { (6.0, FEWEST_SAMPLES) };
     let least = fewest.min(runs);
     (least..=runs).rev().find(|samples| *samples as f64 * seconds <= budget).unwrap_or(least)
 }
@@ -242,15 +242,15 @@ mod tests {
     #[test]
     fn what_is_slow_has_fewer_samples_spread_over_all_rounds() {
         assert_eq!(affordable(Kind::Strategy, 0.1, 10), 10);
-        assert_eq!(affordable(Kind::Strategy, 1.0, 10), 8);
+        assert_eq!(affordable(Kind::Strategy, 0.8, 10), 7);
         assert_eq!(affordable(Kind::Strategy, 100.0, 10), FEWEST_SAMPLES);
         assert_eq!(affordable(Kind::Strategy, 100.0, 1), 1);
-        assert_eq!(affordable(Kind::Naive, 1.0, 10), 4);
-        assert_eq!(affordable(Kind::Naive, 100.0, 10), 2);
+        assert_eq!(affordable(Kind::Naive, 1.0, 10), 3);
+        assert_eq!(affordable(Kind::Naive, 100.0, 10), 1);
         let mut order = Vec::new();
         measure(&[corpus()], &plan(10), &mut |_, contestant, _| {
             order.push(contestant.name());
-            Ok(sample(if contestant.kind() == Kind::Naive { 2.0 } else { 0.1 }))
+            Ok(sample(if contestant.kind() == Kind::Naive { 1.5 } else { 0.1 }))
         })
         .unwrap();
         // After the reference and the trials: ten rounds of three, and the twin in the fifth and in the tenth.
