@@ -71,6 +71,7 @@ macro_rules! suite {
         }
         $crate::suite! { @run
             contents_come_across_byte_for_byte
+            large_files_count_alike_wherever_they_are_cut
             strict_text_names_the_offset
             every_entry_ends_in_exactly_one_record
             no_files_at_all

@@ -32,6 +32,37 @@ pub fn of(files: &[(&str, &[u8])]) -> TempDir {
     tree
 }
 
+/// Files so large that several workers may read each, with something to stumble over at every two megabytes: a code point,
+/// a line end or an ill-formed sequence of which a part lies before and the rest behind.
+pub fn large() -> TempDir {
+    const EVERY: usize = 2 << 20;
+    const SEAMS: [(&[u8], &[u8]); 9] = [
+        (b"\xc3", b"\xa4"),
+        (b"\r", b"\n"),
+        (b"\xe4\xb8", b"\xad"),
+        (b"\xe4", b"\xb8\xad"),
+        (b"a \xe4\xb8", b"x"),
+        (b"\xf0\x9f", b"\x98\x80"),
+        (b"\r\xe4", b"\xb8\n"),
+        (b"\xe2\x80", b"\x83word"),
+        (b"in a w", b"ord"),
+    ];
+    let text = "Wörter, слова, 單詞　and\r\n words\u{2028}".as_bytes();
+    let tree = TempDir::new().unwrap();
+    // The first ends where a part does, and so does none of the others.
+    for (number, size) in [16 << 20, (16 << 20) + 1, (18 << 20) - 1].into_iter().enumerate() {
+        let mut content: Vec<_> = text.iter().copied().cycle().take(size).collect();
+        for (seam, at) in (EVERY..size).step_by(EVERY).enumerate() {
+            let (before, after) = SEAMS[(seam + 4 * number) % SEAMS.len()];
+            content[at - before.len()..at].copy_from_slice(before);
+            let end = size.min(at + after.len());
+            content[at..end].copy_from_slice(&after[..end - at]);
+        }
+        fs::write(tree.path().join(format!("large-{number}.txt")), content).unwrap();
+    }
+    tree
+}
+
 /// Everything that a file system can hold against a reader.
 pub fn hostile() -> TempDir {
     let tree = TempDir::new().unwrap();

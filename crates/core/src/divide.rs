@@ -171,11 +171,11 @@ impl<A: Analysis> Division<A> {
         let mut current: Option<(u64, u64, A)> = None;
         loop {
             let begin = self.next.fetch_add(RANGE, Ordering::Relaxed);
-            let follows = current.as_ref().is_some_and(|(_, end, _)| *end == begin);
-            if !follows && let Some((begin, end, analysis)) = current.take() {
-                lock(&self.state).pieces.put(begin..end, analysis);
+            let is_over = begin >= self.part.range.end;
+            if let Some((start, end, analysis)) = current.take_if(|(_, end, _)| is_over || *end != begin) {
+                lock(&self.state).pieces.put(start..end, analysis);
             }
-            if begin >= self.part.range.end {
+            if is_over {
                 return Ok(());
             }
             let (_, end, analysis) = current.get_or_insert_with(|| {

@@ -43,6 +43,18 @@ fn compare_on_hostile_tree(subject: &Subject, follow: bool) -> BTreeMap<PathBuf,
     records.iter().map(name).collect()
 }
 
+/// Counts of large files as the sequential reader has them, which reads each from front to back; and no byte is read twice.
+pub fn large_files_count_alike_wherever_they_are_cut(subject: &Subject) {
+    let tree = tree::large();
+    let progress = Progress::new();
+    let job = || Job::new(all(tree.path()), TextStats::default());
+    let (reference, expected) = collect(&SequentialReader::new(), job());
+    let (records, summary) = collect(&*subject.text_stats, job().progress(progress.clone()));
+    assert_eq!(told(records), told(reference));
+    assert_eq!((summary.read, summary.bytes), (expected.read, expected.bytes));
+    assert_eq!(progress.snapshot().bytes, expected.bytes);
+}
+
 /// Paths, counts, bytes and errors as the sequential reader has them, on everything a file system can hold.
 pub fn same_records_as_the_sequential_reader(subject: &Subject) {
     let records = compare_on_hostile_tree(subject, false);
