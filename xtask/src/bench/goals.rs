@@ -139,8 +139,10 @@ impl Goal {
             () => Verdict::Open,
         });
         let (corpus, cache, strategy) = (corpus.name.clone(), cell.cache, cell.strategy);
-        // What was not cold says nothing about the cold.
-        let verdict = verdict.map(|it| if cell.cache_verified && to.cache_verified { it } else { Verdict::Open });
+        // What was not cold says nothing about the cold. A warm sample that had to fetch something is an outlier, and the
+        // interval knows about those.
+        let is_as_told = cache == Cache::Warm || (cell.cache_verified && to.cache_verified);
+        let verdict = verdict.map(|verdict| if is_as_told { verdict } else { Verdict::Open });
         Self { corpus, cache, what, strategy, figure, low, high, limit, verdict }
     }
 }
