@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -114,7 +115,7 @@ pub fn hostile() -> TempDir {
     tree
 }
 
-/// Directories below `root` that no path reaches: longer together than the system takes.
+/// Directories below `root` that no path reaches, with a file in the last: longer together than the system takes.
 fn too_deep(root: &Path) {
     let name = "z".repeat(250);
     let mut directory = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
@@ -123,4 +124,7 @@ fn too_deep(root: &Path) {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         directory = rustix::fs::openat(&directory, &name, flags, Mode::empty()).unwrap();
     }
+    let flags = OFlags::WRONLY | OFlags::CREATE;
+    let file = rustix::fs::openat(&directory, "out-of-reach.txt", flags, Mode::RUSR | Mode::WUSR).unwrap();
+    File::from(file).write_all(b"beyond the longest path").unwrap();
 }

@@ -39,6 +39,11 @@ impl<T> Outlet<T> {
     pub fn send(&self, batch: Vec<T>) -> bool {
         batch.is_empty() || self.0.send(batch).is_ok()
     }
+
+    /// Whether the consumer has taken all there was: it waits for more, or is about to.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl<T> Background<T> {

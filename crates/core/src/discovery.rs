@@ -1,7 +1,12 @@
-//! Finding the files: a parallel walk that yields entries while it goes on.
+//! Finding the files: a walk that yields entries while it goes on.
 
+mod crew;
 mod filter;
+mod listing;
+mod names;
+mod rules;
 mod walk;
+mod walker;
 
 use std::path::PathBuf;
 
@@ -171,7 +176,8 @@ impl Discovery {
         self
     }
 
-    /// Threads of the walk, at least 1. Default: the number of cores, at most 8, beyond which a walk rarely gains.
+    /// Threads of the walk, at least 1 and at most these: others than the first are started when the walk is long and its
+    /// consumer waits for it. Default: the number of cores, at most 8, beyond which a walk rarely gains.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -49,7 +49,7 @@ pub enum Links {
 
 impl Root {
     /// The root at `path`, as it stands in front of the paths of its entries.
-    pub(crate) fn open(path: &Path, links: Links, held: bool) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, links: Links, held: bool) -> rustix::io::Result<Self> {
         let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
         let identity = identity(&descriptor)?;
         Ok(Self { path: path.to_path_buf(), identity, descriptor: held.then_some(descriptor), links })
@@ -111,7 +111,9 @@ impl Root {
             && self.open_below(self.relative(link), directory).err() == Some(rustix::io::Errno::XDEV)
     }
 
-    fn open_below(&self, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    /// Opens what lies at `relative`, or the root itself if that is empty. The system takes no path of `PATH_MAX` bytes or
+    /// more: a longer one is opened in pieces, each from the directory that the one before it led to.
+    pub(crate) fn open_below(&self, relative: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let reopened;
         let root = match &self.descriptor {
             Some(descriptor) => descriptor,
@@ -120,12 +122,38 @@ impl Root {
                 &reopened
             }
         };
+        if relative.as_os_str().is_empty() {
+            return self.open_piece(root, Path::new("."), flags);
+        }
+        let mut reached = None;
+        let mut rest = relative;
+        while let Some((piece, remaining)) = cut_too_long(rest) {
+            reached = Some(self.open_piece(reached.as_ref().unwrap_or(root), piece, TO_OPEN_FROM)?);
+            rest = remaining;
+        }
+        self.open_piece(reached.as_ref().unwrap_or(root), rest, flags)
+    }
+
+    fn open_piece(&self, from: &OwnedFd, piece: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         match self.links {
-            Links::NotFollowed => open_beneath(root, relative, flags | OFlags::NOFOLLOW, self.links),
-            Links::Followed => rustix::fs::openat(root, relative, flags, Mode::empty()),
-            Links::FollowedWithin => open_beneath(root, relative, flags, self.links),
+            Links::NotFollowed => open_beneath(from, piece, flags | OFlags::NOFOLLOW, self.links),
+            Links::Followed => rustix::fs::openat(from, piece, flags, Mode::empty()),
+            // A link in a later piece that leads above where that piece starts is refused, though it may stay below the
+            // root: nobody but the kernel can tell, and it is asked for one piece at a time.
+            Links::FollowedWithin => open_beneath(from, piece, flags, self.links),
         }
     }
+}
+
+/// The longest piece of a path that can be opened at once, and what comes after it; `None` for a path that is short
+/// enough, and for a name that is longer than any can be.
+fn cut_too_long(path: &Path) -> Option<(&Path, &Path)> {
+    /// `PATH_MAX` counts the byte that ends the path.
+    const LONGEST: usize = if cfg!(target_os = "linux") { 4095 } else { 1023 };
+    let bytes = path.as_os_str().as_bytes();
+    let slash = bytes.get(..=LONGEST)?.iter().rposition(|byte| *byte == b'/')?;
+    let path = |bytes| Path::new(std::ffi::OsStr::from_bytes(bytes));
+    Some((path(&bytes[..slash]), path(&bytes[slash + 1..])))
 }
 
 fn identity(directory: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
@@ -133,13 +161,44 @@ fn identity(directory: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// A directory to open others from. With O_PATH, where there is such a thing, it takes no permission to list it.
+/// How a directory is opened that is there to open others from. With `O_PATH`, where there is such a thing, it takes no
+/// permission to list it.
+#[cfg(target_os = "linux")]
+const TO_OPEN_FROM: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const TO_OPEN_FROM: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 fn open_directory(at: impl AsFd, path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
-    #[cfg(target_os = "linux")]
-    let access = OFlags::PATH;
-    #[cfg(not(target_os = "linux"))]
-    let access = OFlags::RDONLY;
-    rustix::fs::openat(at, path, access | OFlags::DIRECTORY | OFlags::CLOEXEC | more, Mode::empty())
+    rustix::fs::openat(at, path, TO_OPEN_FROM | more, Mode::empty())
+}
+
+/// What `open` comes to, tried again while no descriptor is free: others give theirs back. Ends with the lack itself when
+/// the wait is over: at `until`, when `cancel` is raised, or after as long as it takes to call that a lack.
+pub(crate) fn when_free<T>(
+    cancel: &CancelToken,
+    until: Option<Instant>,
+    mut open: impl FnMut() -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    use rustix::io::Errno;
+
+    /// Others close theirs within microseconds when they read, within seconds when a disk is slow.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let mut pause = Duration::from_micros(100);
+    let mut waited = Duration::ZERO;
+    loop {
+        let lack = match open() {
+            Err(Errno::INTR) => continue,
+            Err(lack @ (Errno::MFILE | Errno::NFILE)) => lack,
+            opened => return opened,
+        };
+        let out_of_time = until.is_some_and(|until| Instant::now() >= until);
+        if waited > PATIENCE || out_of_time || cancel.is_cancelled() {
+            return Err(lack);
+        }
+        std::thread::sleep(pause);
+        waited += pause;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
 }
 
 /// `openat2` with `RESOLVE_BENEATH`: no link in the middle of the path, however freshly swapped in, leads out.
@@ -268,30 +327,12 @@ impl FileEntry {
     /// Opens the file without ever blocking on it.
     ///
     /// Waits for a free descriptor, `until` or for as long as it takes to call that a lack.
-    pub(crate) fn open(&self, cancel: &CancelToken, until: Option<std::time::Instant>) -> Result<File, ReadError> {
-        /// Others close theirs within microseconds when they read, within seconds when a disk is slow.
-        const PATIENCE: Duration = Duration::from_secs(10);
-        let mut pause = Duration::from_micros(100);
-        let mut waited = Duration::ZERO;
-        loop {
-            let opened = match &self.root {
-                Some(root) => root.open_below(root.relative(&self.path), FLAGS),
-                None => rustix::fs::open(&self.path, FLAGS, Mode::empty()),
-            };
-            let error = match opened {
-                Ok(descriptor) => return Ok(File::from(descriptor)),
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => self.open_error(error.into()),
-            };
-            let out_of_time = until.is_some_and(|until| std::time::Instant::now() >= until);
-            if error.kind() != ErrorKind::TooManyOpenFiles || waited > PATIENCE || out_of_time || cancel.is_cancelled()
-            {
-                return Err(error);
-            }
-            std::thread::sleep(pause);
-            waited += pause;
-            pause = (pause * 2).min(Duration::from_millis(50));
-        }
+    pub(crate) fn open(&self, cancel: &CancelToken, until: Option<Instant>) -> Result<File, ReadError> {
+        let opened = when_free(cancel, until, || match &self.root {
+            Some(root) => root.open_below(root.relative(&self.path), FLAGS),
+            None => rustix::fs::open(&self.path, FLAGS, Mode::empty()),
+        });
+        opened.map(File::from).map_err(|error| self.open_error(error.into()))
     }
 
     /// What the error code means here: for a file that discovery had seen, or for one that somebody named.
