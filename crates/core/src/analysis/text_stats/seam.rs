@@ -66,7 +66,8 @@ impl Seam {
 
 impl Head {
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        // A length from another process may be any.
+        &self.bytes[..usize::from(self.len).min(self.bytes.len())]
     }
 
     pub(super) fn is_empty(&self) -> bool {
