@@ -99,9 +99,9 @@ fn a_deep_tree_takes_no_descriptor_for_each_level() {
         let (tree, files) = nested(300, true);
         for threads in [1, 4] {
             let before = fs::read_dir("/proc/self/fd").unwrap().count();
-            let mut walk = Discovery::new(tree.path()).threads(threads).walk().unwrap();
+            let walk = Discovery::new(tree.path()).threads(threads).walk().unwrap();
             let mut found = 0;
-            while let Some(entry) = walk.next() {
+            for entry in walk {
                 entry.unwrap();
                 found += 1;
                 let more = fs::read_dir("/proc/self/fd").unwrap().count().saturating_sub(before);
