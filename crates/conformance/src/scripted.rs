@@ -92,11 +92,24 @@ impl Scripted {
     }
 }
 
-/// Regular files below `directory` that this process has open.
+/// Regular files below `directory` that this process has open: by descriptors, and in the tables of its rings.
 fn open_files_below(directory: &Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").expect("/proc");
     descriptors
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let target = std::fs::read_link(entry.path()).ok()?;
+            let is_ring = target == Path::new("anon_inode:[io_uring]");
+            let told = if is_ring {
+                Path::new("/proc/self/fdinfo").join(entry.file_name())
+            } else {
+                return Some(vec![target]);
+            };
+            // Each with its slot in front: `    3: /path`.
+            let told = std::fs::read_to_string(told).ok()?;
+            Some(told.lines().filter_map(|line| Some(Path::new(line.split_once(": ")?.1).to_path_buf())).collect())
+        })
+        .flatten()
         .filter(|target| target.starts_with(directory) && target.is_file())
         .count()
 }

@@ -201,10 +201,15 @@ pub(crate) fn when_free<T>(
     }
 }
 
+/// What no path below a root may do.
+#[cfg(target_os = "linux")]
+const BENEATH: rustix::fs::ResolveFlags =
+    rustix::fs::ResolveFlags::BENEATH.union(rustix::fs::ResolveFlags::NO_MAGICLINKS);
+
 /// `openat2` with `RESOLVE_BENEATH`: no link in the middle of the path, however freshly swapped in, leads out.
 #[cfg(target_os = "linux")]
 fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::{ResolveFlags, openat2};
+    use rustix::fs::openat2;
     use rustix::io::Errno;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -217,8 +222,7 @@ fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) ->
     if REFUSED.load(Ordering::Relaxed) {
         return open_step_by_step(root, relative, flags, links);
     }
-    let open =
-        |path: &Path| openat2(root, path, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS);
+    let open = |path: &Path| openat2(root, path, flags, Mode::empty(), BENEATH);
     let mut result = open(relative);
     for _ in 0..TRIES {
         match result {
@@ -256,6 +260,23 @@ fn open_step_by_step(root: &OwnedFd, relative: &Path, flags: OFlags, links: Link
         })?;
     }
     rustix::fs::openat(&directory, relative.file_name().map_or(relative, Path::new), flags, Mode::empty())
+}
+
+/// How to open a file that was listed as a regular one, for a worker that makes the call by itself: with `openat2`, from
+/// `root`'s descriptor, which stays open for as long as `root` is kept.
+///
+/// For those who write a reader.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Where the path starts.
+    pub root: &'a Arc<Root>,
+    /// The way from there.
+    pub path: &'a Path,
+    /// The flags of the call.
+    pub flags: OFlags,
+    /// What the path must not pass through.
+    pub resolve: rustix::fs::ResolveFlags,
 }
 
 /// A file to be read: its path and, when [`Discovery`](crate::Discovery) found it, the root to open it from.
@@ -313,6 +334,23 @@ impl FileEntry {
     /// For those who write a reader.
     pub fn close(&mut self) {
         drop(self.take_opened());
+    }
+
+    /// How to open it by one's own call. `None` where that would be less than what a [`FileScanner`](crate::FileScanner)
+    /// does: the file was not listed as a regular one but named, or may be reached through links that lead anywhere, its
+    /// root is not held open, or it is open already.
+    ///
+    /// For those who write a reader.
+    #[cfg(target_os = "linux")]
+    pub fn opening(&self) -> Option<Opening<'_>> {
+        let root = self.root.as_ref().filter(|root| root.descriptor.is_some() && self.opened.is_none())?;
+        let flags = match root.links {
+            Links::NotFollowed => FLAGS | OFlags::NOFOLLOW,
+            Links::FollowedWithin => FLAGS,
+            Links::Followed => return None,
+        };
+        let path = root.relative(&self.path);
+        (!path.as_os_str().is_empty()).then_some(Opening { root, path, flags, resolve: BENEATH })
     }
 
     pub(crate) fn take_opened(&mut self) -> Option<Opened> {

@@ -377,4 +377,12 @@ pub enum ReaderError {
         /// What was refused and by whom.
         reason: String,
     },
+    /// This system does not have what the model is made of.
+    #[error("the {strategy} reader is not available here: {reason}")]
+    Unavailable {
+        /// The reader's [`name`](crate::FileReader::name).
+        strategy: &'static str,
+        /// What is missing, and what to do about it.
+        reason: String,
+    },
 }

@@ -63,6 +63,8 @@ pub use background::{FAREWELL, Outlet, join_in_time};
 pub use cancel::CancelToken;
 pub use discovery::{Discovery, Walk};
 pub use divide::{Division, FilePart, Pieces, Promise};
+#[cfg(target_os = "linux")]
+pub use entry::Opening;
 pub use entry::{FileEntry, Links, Root};
 pub use error::{DiscoveryError, ErrorKind, Operation, ReadError, ReaderError};
 pub use escape::Escaped;
@@ -72,7 +74,7 @@ pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
 pub use record::{FileResult, Side, WorkerId};
 pub use records::{Producer, Records};
 pub use remote::{Allowance, Room};
-pub use scan::{FileScanner, Offer, Watch};
+pub use scan::{FileScanner, Leave, Offer, Watch};
 pub use sequential::SequentialReader;
 pub use split::{Crossing, Split};
 pub use summary::{Stopped, Summary, Tally};

@@ -52,6 +52,7 @@ pub trait FileReader<A: Analysis>: Send + Sync {
     ///
     /// - [`ReaderError::InsideRuntime`] when the model needs a runtime and this thread is already in one.
     /// - [`ReaderError::Start`] when threads or a runtime cannot be started.
+    /// - [`ReaderError::Unavailable`] when the system lacks what the model is made of.
     ///
     /// No record has been handed over when an error is returned.
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError>;

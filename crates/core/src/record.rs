@@ -17,15 +17,18 @@ pub enum WorkerId {
     Task(u64),
     /// A process, by its id.
     Process(u32),
+    /// A ring of submissions to the kernel, with the thread that owns it, counted from 0.
+    Ring(usize),
 }
 
 impl fmt::Display for WorkerId {
-    /// The stable form, as scripts see it: `thread-3`, `task-17`, `process-4711`.
+    /// The stable form, as scripts see it: `thread-3`, `task-17`, `process-4711`, `ring-0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Thread(index) => write!(f, "thread-{index}"),
             Self::Task(index) => write!(f, "task-{index}"),
             Self::Process(id) => write!(f, "process-{id}"),
+            Self::Ring(index) => write!(f, "ring-{index}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The one place that reads a regular file: in chunks, into a buffer that is used again.
 
+mod elsewhere;
 mod gate;
 mod hold;
 mod read;
@@ -9,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub use elsewhere::Leave;
 pub use hold::Watch;
 pub(crate) use read::{panicked, rejected, timed_out};
 

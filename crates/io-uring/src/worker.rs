@@ -1,0 +1,428 @@
+//! A thread with its ring: how a file goes through a lane.
+//!
+//! ```text
+//!  open ──► read ──┬─ some bytes, on a file system whose short read is the end ───────► analyse, close
+//!    │       │     ├─ some bytes, elsewhere ─► read behind them ─┬─ nothing there ────► analyse, close
+//!    │       │     │                                             └─ more ─► again
+//!    │       │     ├─ nothing ─► takes an advice? ─┬─ yes ────────────────────────────► analyse, close
+//!    │       │     │                               └─ no: a FIFO ─► again
+//!    └ error └─────┴─ a full buffer, an error ─► again: the scanner reads it from the beginning
+//! ```
+//!
+//! # Where a file ends
+//!
+//! A scanner asks each file for its size, and knows the end by it. In a ring that question is answered by a thread of the
+//! kernel's own, for more than all the rest costs. So a lane does without: if nothing comes behind the bytes that it has, they
+//! are the file. On file systems that read from the page cache ([`PAGED`]) not even this second read is needed. There a read
+//! comes back short only at the end of the file, or before a page that cannot be had, and then it ends at a page's edge. So a
+//! length that is no multiple of the page is the end; one that is, is asked for more. That the file is on the root's own file
+//! system and on no other one below it is the kernel's word (`RESOLVE_NO_XDEV`).
+//!
+//! # What a lane does not see
+//!
+//! It takes files that were *listed* as regular, and asks what was opened only where it is cheap. Who swaps something else in
+//! between can have it read as if it were a file:
+//!
+//! - A FIFO that somebody writes to at the same moment. Who can put it there could have put a file with the same bytes there.
+//!   One that nobody has written to says nothing, takes no advice, and is told from an empty file by that. None ever blocks.
+//! - A device whose driver gives a few bytes and then ends. Only an administrator can make one below the root; links to one are
+//!   not followed here: entries that may be reached through links that lead anywhere go to the scanner. One that gives bytes
+//!   without end, as `/dev/zero`, fills the buffer and goes to the scanner too.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+use polyread_core::{
+    Analysis, Context, Entry, ErrorKind, FileEntry, FileResult, FileScanner, Leave, Operation, Outlet, ReadError, Root,
+    WorkerId,
+};
+use rustix::io::Errno;
+
+use crate::reader::Plan;
+use crate::ring::Ring;
+
+/// Records handed over at once.
+const RECORDS: usize = 16;
+
+/// Bytes and files that a thread reads again before it looks at its ring.
+const AGAIN_BYTES: u64 = 512 * 1024;
+const AGAIN_FILES: usize = 16;
+
+/// How long a thread waits before it looks whether the run was cancelled or a file is late.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The least page size; those of other machines are multiples of it.
+const PAGE: usize = 4096;
+
+/// File systems that read from the page cache: ext2 to ext4, XFS, Btrfs, tmpfs and F2FS, as `statfs` names them.
+const PAGED: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
+
+pub(crate) struct Worker<A: Analysis> {
+    id: WorkerId,
+    context: Context<A>,
+    scanner: FileScanner<A>,
+    /// `None` where the system gives no ring, or took it back: then the scanner reads everything.
+    ring: Option<Ring>,
+    lanes: Vec<Lane>,
+    free: Vec<usize>,
+    flying: usize,
+    lost: usize,
+    /// Closed with the next turn.
+    closing: Vec<Leave>,
+    backlog: VecDeque<Entry>,
+    batches: Receiver<Vec<Entry>>,
+    again: Receiver<Entry>,
+    /// `None` when this worker begins no more files.
+    to_again: Option<Sender<Entry>>,
+    outlet: Outlet<FileResult<A::Output>>,
+    done: Vec<FileResult<A::Output>>,
+    completed: Vec<(usize, Result<usize, Errno>)>,
+    buffer: usize,
+    time_limit: Option<Duration>,
+    /// Time spent on other things than waiting for the ring: not to be held against the files in its lanes.
+    away: Duration,
+    /// The root seen last, and whether it is on a file system of [`PAGED`].
+    root: Option<((u64, u64), bool)>,
+}
+
+enum Lane {
+    Free,
+    Flying(Flight),
+    /// Given up while the kernel has it.
+    Lost {
+        is_open: bool,
+    },
+}
+
+struct Flight {
+    entry: Entry,
+    leave: Leave,
+    since: Instant,
+    away: Duration,
+    is_paged: bool,
+    step: Step,
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Opening,
+    Reading,
+    ProbingEnd { bytes: usize },
+    ProbingKind,
+}
+
+impl<A: Analysis> Worker<A> {
+    pub(crate) fn new(
+        number: usize,
+        plan: &Plan<A>,
+        batches: Receiver<Vec<Entry>>,
+        (to_again, again): (Sender<Entry>, Receiver<Entry>),
+        outlet: Outlet<FileResult<A::Output>>,
+    ) -> Self {
+        let Plan { config, limits, context, rings } = plan;
+        let lanes = config.in_flight.min(context.open_files_of_each(limits, *rings));
+        let ring = Ring::new(lanes, config.buffer).ok();
+        Self {
+            id: WorkerId::Ring(number),
+            context: context.clone(),
+            scanner: context.scanner(),
+            free: if ring.is_some() { (0..lanes).rev().collect() } else { Vec::new() },
+            ring,
+            lanes: (0..lanes).map(|_| Lane::Free).collect(),
+            flying: 0,
+            lost: 0,
+            closing: Vec::new(),
+            backlog: VecDeque::new(),
+            batches,
+            again,
+            to_again: Some(to_again),
+            outlet,
+            done: Vec::new(),
+            completed: Vec::new(),
+            buffer: config.buffer,
+            time_limit: limits.time_limit(),
+            away: Duration::ZERO,
+            root: None,
+        }
+    }
+
+    /// Reads until there is nothing left, and gives back what may have to be waited for.
+    pub(crate) fn run(mut self) -> (Option<Ring>, FileScanner<A>) {
+        while self.take_up() {
+            self.begin_files();
+            self.turn();
+            self.give_up_files();
+            self.read_again();
+            if self.done.len() >= RECORDS {
+                self.hand_over();
+            }
+        }
+        self.hand_over();
+        (self.ring, self.scanner)
+    }
+
+    /// Sees to it that there is something to do, waiting for it if there is nothing; `false` when there will be nothing more.
+    fn take_up(&mut self) -> bool {
+        // In a split run every file at hand is ended before new ones are begun, so that the other side gets its turn.
+        let takes_more = self.flying == 0 || !self.context.is_split();
+        if takes_more && self.backlog.len() < self.free.len().max(1) && self.again.is_empty() {
+            self.backlog.extend(self.batches.try_recv().into_iter().flatten());
+        }
+        if self.flying > 0 || !self.backlog.is_empty() || !self.closing.is_empty() {
+            return true;
+        }
+        self.hand_over();
+        self.scanner.rest();
+        loop {
+            let received = if self.to_again.is_some() {
+                select! {
+                    recv(self.batches) -> batch => match batch {
+                        Ok(batch) => { self.backlog.extend(batch); return true }
+                        // Nothing is begun here any more; what others begin may still come by.
+                        Err(_) => { self.to_again = None; continue }
+                    },
+                    recv(self.again) -> entry => entry.map_err(|_| RecvTimeoutError::Disconnected),
+                    default(LOOK) => Err(RecvTimeoutError::Timeout),
+                }
+            } else {
+                self.again.recv_timeout(LOOK)
+            };
+            match received {
+                Ok(entry) => {
+                    self.scan(entry);
+                    return true;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Opens files in all lanes that are free. Those that are not for a lane go to the scanners.
+    fn begin_files(&mut self) {
+        let is_over = self.context.is_cancelled();
+        let since = Instant::now();
+        while let Some(Entry { found, .. }) = self.backlog.front() {
+            let file = found.as_ref().ok().filter(|file| file.size_hint().is_none_or(|size| size < self.buffer as u64));
+            let opening = file.and_then(FileEntry::opening);
+            let (Some(ring), Some(opening), false) =
+                (&mut self.ring, opening, is_over || self.lost == self.lanes.len())
+            else {
+                let entry = self.backlog.pop_front();
+                entry.into_iter().for_each(|entry| self.put_again(entry));
+                continue;
+            };
+            let Some(lane) = self.free.last().copied() else { return };
+            let leave = match self.scanner.try_leave() {
+                None if self.flying == 0 => {
+                    self.outlet.send(std::mem::take(&mut self.done));
+                    self.scanner.leave_after_waiting()
+                }
+                leave => leave,
+            };
+            // None: the places are taken by the files in the other lanes, or the run was cancelled.
+            let Some(leave) = leave else { return };
+            let is_paged = is_paged(&mut self.root, opening.root);
+            let opened = ring.open(lane, opening, is_paged);
+            let Some(entry) = self.backlog.pop_front() else { return };
+            if opened.is_err() {
+                self.put_again(entry);
+                continue;
+            }
+            self.free.pop();
+            self.flying += 1;
+            self.lanes[lane] =
+                Lane::Flying(Flight { entry, leave, since, away: self.away, is_paged, step: Step::Opening });
+        }
+    }
+
+    /// One call into the kernel: the next step of every file in a lane.
+    fn turn(&mut self) {
+        let Some(ring) = self.ring.as_mut().filter(|_| self.flying + self.lost + self.closing.len() > 0) else {
+            return;
+        };
+        let waits = self.again.is_empty() && (self.flying > 0 || !self.backlog.is_empty());
+        if ring.turn(if waits { LOOK } else { Duration::ZERO }).is_err() {
+            return self.lose_ring();
+        }
+        self.closing.clear();
+        let mut completed = std::mem::take(&mut self.completed);
+        ring.completed(&mut completed);
+        if completed.is_empty() {
+            // The kernel is busy with these: the consumer need not wait for them.
+            self.hand_over();
+        }
+        for (lane, result) in completed.drain(..) {
+            self.advance(lane, result);
+        }
+        self.completed = completed;
+    }
+
+    /// Takes a file one step further.
+    fn advance(&mut self, lane: usize, result: Result<usize, Errno>) {
+        let Some(ring) = &mut self.ring else { return };
+        let mut flight = match std::mem::replace(&mut self.lanes[lane], Lane::Free) {
+            Lane::Flying(flight) => flight,
+            Lane::Lost { is_open } => {
+                // Found again.
+                if is_open || result.is_ok() {
+                    ring.close(lane);
+                }
+                self.lost -= 1;
+                return self.free.push(lane);
+            }
+            Lane::Free => return,
+        };
+        flight.step = match (flight.step, result) {
+            (Step::Opening, Ok(_)) => {
+                ring.read(lane);
+                Step::Reading
+            }
+            (Step::Reading, Ok(0)) if flight.is_paged => {
+                ring.probe_kind(lane);
+                Step::ProbingKind
+            }
+            (Step::Reading, Ok(bytes)) if flight.is_paged && bytes % PAGE != 0 && bytes < self.buffer => {
+                return self.analyse(lane, flight, bytes);
+            }
+            (Step::Reading, Ok(bytes)) if (1..self.buffer).contains(&bytes) => {
+                ring.probe_end(lane, bytes);
+                Step::ProbingEnd { bytes }
+            }
+            (Step::ProbingEnd { bytes }, Ok(0)) => return self.analyse(lane, flight, bytes),
+            (Step::ProbingKind, Ok(_)) => return self.analyse(lane, flight, 0),
+            (step, _) => {
+                let is_open = !matches!(step, Step::Opening);
+                self.land(lane, flight.leave, is_open);
+                return self.put_again(flight.entry);
+            }
+        };
+        self.lanes[lane] = Lane::Flying(flight);
+    }
+
+    /// The content has come, all of it.
+    fn analyse(&mut self, lane: usize, flight: Flight, bytes: usize) {
+        let Some(ring) = &self.ring else { return };
+        let begun = self.time_limit.map(|_| Instant::now());
+        let (outlet, done) = (&self.outlet, &mut self.done);
+        let mut before_waiting = |_| _ = outlet.send(std::mem::take(done));
+        let content = ring.content(lane, bytes);
+        let read = self.scanner.scan_content(flight.entry, content, flight.since, self.id, &mut before_waiting);
+        self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        self.land(lane, flight.leave, true);
+        match read {
+            Ok(record) => self.done.push(record),
+            Err(entry) => self.put_again(entry),
+        }
+    }
+
+    /// The lane is free for the next file; its own is closed with the next turn.
+    fn land(&mut self, lane: usize, leave: Leave, is_open: bool) {
+        if let Some(ring) = self.ring.as_mut().filter(|_| is_open) {
+            ring.close(lane);
+            self.closing.push(leave);
+        }
+        self.flying -= 1;
+        self.free.push(lane);
+    }
+
+    /// Files in lanes whose time is over, or all of them when the run is, have their records now, whatever the kernel does.
+    fn give_up_files(&mut self) {
+        let is_over = self.context.is_cancelled();
+        if self.flying == 0 || !(is_over || self.time_limit.is_some()) {
+            return;
+        }
+        for lane in 0..self.lanes.len() {
+            let Lane::Flying(flight) = &self.lanes[lane] else { continue };
+            let time = flight.since.elapsed().saturating_sub(self.away - flight.away);
+            let limit = self.time_limit.filter(|limit| time > *limit);
+            if !is_over && limit.is_none() {
+                continue;
+            }
+            let is_open = !matches!(flight.step, Step::Opening);
+            let lost = std::mem::replace(&mut self.lanes[lane], Lane::Lost { is_open });
+            let Lane::Flying(Flight { entry: Entry { index, found: Ok(file) }, since, .. }) = lost else { continue };
+            let operation = if is_open { Operation::Read } else { Operation::Open };
+            let error = match limit {
+                Some(limit) => ReadError::new(ErrorKind::Timeout, operation, file.path())
+                    .with_detail(format!("the limit is {limit:?} for each file")),
+                None => ReadError::new(ErrorKind::Cancelled, operation, file.path()),
+            };
+            let mut record = FileResult::failed(index, error, self.id);
+            record.elapsed = since.elapsed();
+            self.done.push(record);
+            self.flying -= 1;
+            self.lost += 1;
+            self.ring.iter_mut().for_each(|ring| ring.cancel(lane));
+        }
+    }
+
+    /// Gives a file to whichever thread has a moment for it.
+    fn put_again(&mut self, entry: Entry) {
+        let sent = match &self.to_again {
+            Some(to_again) => to_again.send(entry).map_err(|back| back.0),
+            None => Err(entry),
+        };
+        if let Err(entry) = sent {
+            self.scan(entry);
+        }
+    }
+
+    /// Reads some of the files that did not fit into a lane, while one of the files that may be open is not.
+    fn read_again(&mut self) {
+        let open = self.flying + self.closing.len();
+        if open > 0 && (self.context.is_split() || open >= self.lanes.len()) {
+            return;
+        }
+        let (mut files, mut bytes) = (0, 0);
+        while files < AGAIN_FILES
+            && bytes < AGAIN_BYTES
+            && let Ok(entry) = self.again.try_recv()
+        {
+            bytes += self.scan(entry);
+            files += 1;
+        }
+    }
+
+    /// Reads a file as every other reader does. Returns its bytes.
+    fn scan(&mut self, entry: Entry) -> u64 {
+        let begun = self.time_limit.map(|_| Instant::now());
+        let (outlet, done) = (&self.outlet, &mut self.done);
+        let record = self.scanner.scan(entry, self.id, &mut |_| _ = outlet.send(std::mem::take(done)));
+        self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let bytes = record.as_ref().map_or(0, |record| record.bytes);
+        self.done.extend(record);
+        bytes
+    }
+
+    fn hand_over(&mut self) {
+        let begun = self.time_limit.map(|_| Instant::now());
+        self.outlet.send(std::mem::take(&mut self.done));
+        self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+    }
+
+    /// The system takes no more calls from this ring. Its files are read again, without one.
+    fn lose_ring(&mut self) {
+        self.ring = None;
+        (self.flying, self.lost) = (0, 0);
+        self.closing.clear();
+        self.free.clear();
+        for lane in std::mem::take(&mut self.lanes) {
+            if let Lane::Flying(flight) = lane {
+                self.put_again(flight.entry);
+            }
+        }
+    }
+}
+
+/// Whether a root is on one of the file systems of [`PAGED`]. Asked once, as long as roots do not alternate.
+fn is_paged(last: &mut Option<((u64, u64), bool)>, root: &Root) -> bool {
+    if let Some((_, is_paged)) = last.filter(|(identity, _)| *identity == root.identity()) {
+        return is_paged;
+    }
+    let kind = root.descriptor().and_then(|root| rustix::fs::fstatfs(root).ok()).map(|told| told.f_type);
+    let is_paged = kind.and_then(|kind| u64::try_from(kind).ok()).is_some_and(|kind| PAGED.contains(&kind));
+    *last = Some((root.identity(), is_paged));
+    is_paged
+}
