@@ -63,6 +63,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut answers = BTreeMap::new();
     for strategy in Strategy::value_variants() {
+        if let Err(reason) = strategy.available() {
+            println!("{:12} {reason}", strategy.name());
+            continue;
+        }
         let files = Discovery::of_roots(&paths).exclude("target").exclude(".git").walk()?;
         let mut found = BTreeMap::new();
         let summary = strategy.reader().read(Job::new(files, FirstLine::with(&word)), &mut |record| {

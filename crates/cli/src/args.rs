@@ -31,8 +31,8 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, default_value = "text-stats", help_heading = "Reading")]
     pub(crate) analysis: Analysis,
 
-    /// Workers: threads of rayon, processes of multiprocess, half of the hops in flight of tokio and async-std, files that
-    /// hybrid reads at once [default: the number of cores]
+    /// Workers: threads of rayon, processes of multiprocess, rings of io-uring, half of the hops in flight of tokio and
+    /// async-std, files that hybrid reads at once [default: the number of cores]
     #[arg(short, long, value_name = "N", help_heading = "Reading")]
     workers: Option<NonZero<usize>>,
 
@@ -44,8 +44,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", help_heading = "Reading")]
     max_file_size: Option<u64>,
 
-    /// Fail a file that takes longer; a call that does not return is given up by tokio, async-std and multiprocess, and by
-    /// hybrid on its small side
+    /// Fail a file that takes longer; a call that does not return is given up by tokio, async-std and multiprocess, by
+    /// hybrid on its small side, and by io-uring for small files
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Reading")]
     timeout: Option<Duration>,
 

@@ -9,10 +9,12 @@
 use polyread_async_std::AsyncStdReader;
 use polyread_core::{FileReader, SequentialReader};
 use polyread_hybrid::HybridReader;
+use polyread_io_uring::IoUringReader;
 use polyread_multiprocess::MultiprocessReader;
 use polyread_rayon::RayonReader;
 use polyread_tokio::TokioReader;
 
+pub use polyread_io_uring::Unavailable;
 pub use polyread_multiprocess::{self as multiprocess, PortableAnalysis, Worker};
 
 /// The version of polyread.
@@ -34,12 +36,14 @@ pub enum Strategy {
     Hybrid,
     /// Worker processes
     Multiprocess,
+    /// Rings of calls to the kernel, where the system has them
+    IoUring,
 }
 
 impl Strategy {
     /// All of them, the baseline first.
-    pub const ALL: [Self; 6] =
-        [Self::Sequential, Self::Rayon, Self::Tokio, Self::AsyncStd, Self::Hybrid, Self::Multiprocess];
+    pub const ALL: [Self; 7] =
+        [Self::Sequential, Self::Rayon, Self::Tokio, Self::AsyncStd, Self::Hybrid, Self::Multiprocess, Self::IoUring];
 
     /// The stable name.
     pub fn name(self) -> &'static str {
@@ -50,6 +54,19 @@ impl Strategy {
             Self::AsyncStd => "async-std",
             Self::Hybrid => "hybrid",
             Self::Multiprocess => "multiprocess",
+            Self::IoUring => "io-uring",
+        }
+    }
+
+    /// Whether this system has what the model is made of.
+    ///
+    /// # Errors
+    ///
+    /// It lacks it: what is missing, and what to do about it.
+    pub fn available(self) -> Result<(), Unavailable> {
+        match self {
+            Self::IoUring => IoUringReader::available(),
+            _ => Ok(()),
         }
     }
 
@@ -63,6 +80,7 @@ impl Strategy {
             Self::AsyncStd => Box::new(AsyncStdReader::new()),
             Self::Hybrid => Box::new(HybridReader::new()),
             Self::Multiprocess => Box::new(MultiprocessReader::new()),
+            Self::IoUring => Box::new(IoUringReader::new()),
         }
     }
 }

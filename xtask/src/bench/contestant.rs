@@ -69,8 +69,16 @@ impl Contestant {
 ///
 /// This is the one place where somebody is left out.
 pub(super) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, Vec<String>) {
-    let mut party: Vec<_> = strategies.iter().copied().map(Contestant::Strategy).collect();
     let mut notes = Vec::new();
+    let is_here = |strategy: &&Strategy| match strategy.available() {
+        Ok(()) => true,
+        Err(reason) => {
+            notes.push(format!("{} takes no part: {reason}.", strategy.name()));
+            false
+        }
+    };
+    let strategies: Vec<_> = strategies.iter().filter(is_here).copied().collect();
+    let mut party: Vec<_> = strategies.iter().copied().map(Contestant::Strategy).collect();
     if twins {
         party.extend(strategies.iter().copied().filter(|it| naive::name(*it).is_some()).map(Contestant::Naive));
     } else {
