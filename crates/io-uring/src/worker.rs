@@ -4,8 +4,8 @@
 //!  open ──► read ──┬─ some bytes, on a file system whose short read is the end ───────► analyse, close
 //!    │       │     ├─ some bytes, elsewhere ─► read behind them ─┬─ nothing there ────► analyse, close
 //!    │       │     │                                             └─ more ─► again
-//!    │       │     ├─ nothing ─► takes an advice? ─┬─ yes ────────────────────────────► analyse, close
-//!    │       │     │                               └─ no: a FIFO ─► again
+//!    │       │     ├─ nothing ──► takes an advice? ─┬─ yes ───────────────────────────► analyse, close
+//!    │       │     │                                └─ no: a FIFO ─► again
 //!    └ error └─────┴─ a full buffer, an error ─► again: the scanner reads it from the beginning
 //! ```
 //!
@@ -23,8 +23,9 @@
 //! It takes files that were *listed* as regular, and asks what was opened only where it is cheap. Who swaps something else in
 //! between can have it read as if it were a file:
 //!
-//! - A FIFO that somebody writes to at the same moment. Who can put it there could have put a file with the same bytes there.
-//!   One that nobody has written to says nothing, takes no advice, and is told from an empty file by that. None ever blocks.
+//! - A FIFO that has just been written to. Who can put it there could have put a file with the same bytes there. One that
+//!   nobody has written to seems empty, or makes the read wait until it is called back; then it takes no advice, and is told
+//!   by that.
 //! - A device whose driver gives a few bytes and then ends. Only an administrator can make one below the root; links to one are
 //!   not followed here: entries that may be reached through links that lead anywhere go to the scanner. One that gives bytes
 //!   without end, as `/dev/zero`, fills the buffer and goes to the scanner too.
@@ -51,6 +52,9 @@ const AGAIN_FILES: usize = 16;
 
 /// How long a thread waits before it looks whether the run was cancelled or a file is late.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a read may take before somebody looks what it reads from.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The least page size; those of other machines are multiples of it.
 const PAGE: usize = 4096;
@@ -102,14 +106,20 @@ struct Flight {
     away: Duration,
     is_paged: bool,
     step: Step,
+    was_called_back: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Step {
     Opening,
     Reading,
-    ProbingEnd { bytes: usize },
-    ProbingKind,
+    ProbingEnd {
+        bytes: usize,
+    },
+    /// Whether it is a FIFO: one that seems empty, or one that lets us wait and was called back.
+    ProbingKind {
+        was_empty: bool,
+    },
 }
 
 impl<A: Analysis> Worker<A> {
@@ -232,8 +242,15 @@ impl<A: Analysis> Worker<A> {
             }
             self.free.pop();
             self.flying += 1;
-            self.lanes[lane] =
-                Lane::Flying(Flight { entry, leave, since, away: self.away, is_paged, step: Step::Opening });
+            self.lanes[lane] = Lane::Flying(Flight {
+                entry,
+                leave,
+                since,
+                away: self.away,
+                is_paged,
+                step: Step::Opening,
+                was_called_back: false,
+            });
         }
     }
 
@@ -252,11 +269,31 @@ impl<A: Analysis> Worker<A> {
         if completed.is_empty() {
             // The kernel is busy with these: the consumer need not wait for them.
             self.hand_over();
+            if waits {
+                self.call_back();
+            }
         }
         for (lane, result) in completed.drain(..) {
             self.advance(lane, result);
         }
         self.completed = completed;
+    }
+
+    /// Reads that take long are called back, once each: the kernel lets a read of a FIFO wait for a writer, whatever its flags
+    /// say. Others go on.
+    fn call_back(&mut self) {
+        let Some(ring) = &mut self.ring else { return };
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if let Lane::Flying(Flight {
+                step: Step::Reading | Step::ProbingEnd { .. }, was_called_back, since, ..
+            }) = lane
+                && !*was_called_back
+                && since.elapsed() > PATIENCE
+            {
+                *was_called_back = true;
+                ring.cancel(number);
+            }
+        }
     }
 
     /// Takes a file one step further.
@@ -275,13 +312,17 @@ impl<A: Analysis> Worker<A> {
             Lane::Free => return,
         };
         flight.step = match (flight.step, result) {
-            (Step::Opening, Ok(_)) => {
+            (Step::Opening, Ok(_)) | (Step::ProbingKind { was_empty: false }, Ok(_)) => {
                 ring.read(lane);
                 Step::Reading
             }
             (Step::Reading, Ok(0)) if flight.is_paged => {
                 ring.probe_kind(lane);
-                Step::ProbingKind
+                Step::ProbingKind { was_empty: true }
+            }
+            (Step::Reading | Step::ProbingEnd { .. }, Err(Errno::CANCELED | Errno::INTR)) if flight.was_called_back => {
+                ring.probe_kind(lane);
+                Step::ProbingKind { was_empty: false }
             }
             (Step::Reading, Ok(bytes)) if flight.is_paged && bytes % PAGE != 0 && bytes < self.buffer => {
                 return self.analyse(lane, flight, bytes);
@@ -291,7 +332,7 @@ impl<A: Analysis> Worker<A> {
                 Step::ProbingEnd { bytes }
             }
             (Step::ProbingEnd { bytes }, Ok(0)) => return self.analyse(lane, flight, bytes),
-            (Step::ProbingKind, Ok(_)) => return self.analyse(lane, flight, 0),
+            (Step::ProbingKind { was_empty: true }, Ok(_)) => return self.analyse(lane, flight, 0),
             (step, _) => {
                 let is_open = !matches!(step, Step::Opening);
                 self.land(lane, flight.leave, is_open);
