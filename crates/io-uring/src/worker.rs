@@ -225,13 +225,14 @@ impl<A: Analysis> Worker<A> {
             };
             let Some(lane) = self.free.last().copied() else { return };
             let leave = match self.scanner.try_leave() {
-                None if self.flying == 0 => {
+                // Only who has no file open may wait; those that are being closed are, until the next turn.
+                None if self.flying + self.closing.len() == 0 => {
                     self.outlet.send(std::mem::take(&mut self.done));
                     self.scanner.leave_after_waiting()
                 }
                 leave => leave,
             };
-            // None: the places are taken by the files in the other lanes, or the run was cancelled.
+            // None: this worker's own files have the places, or the run was cancelled.
             let Some(leave) = leave else { return };
             let is_paged = is_paged(&mut self.root, opening.root);
             let opened = ring.open(lane, opening, is_paged);
