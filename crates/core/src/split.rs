@@ -64,7 +64,9 @@ const BYTES_AT_ONCE: u64 = 256 * 1024;
 /// either reader's own [`Summary`](crate::Summary) says is of no use.
 ///
 /// Both readers must read with [`FileScanner`](crate::FileScanner)s for files to cross over: one that opens files by itself keeps all of
-/// them on the small side, and opens them anew on the large one.
+/// them on the small side, and opens them anew on the large one. In between are rings, which open small files by themselves: they
+/// take leave for each ([`FileScanner::try_leave`](crate::FileScanner::try_leave)), and have a scanner open anew, and send over,
+/// what turns out large.
 ///
 /// For those who write a reader that is composed of others.
 #[derive(Debug)]

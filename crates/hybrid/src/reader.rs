@@ -76,6 +76,8 @@ impl<A: Analysis> HybridReader<A> {
     /// Both must read files by means of [`FileScanner`](polyread_core::FileScanner), as those of threads and of async
     /// runtimes do. A small side that opens files in its own way keeps all of them, and a large one opens them again; and
     /// such a side keeps the limits by itself, beside the other and not together with it. Worker processes are the example.
+    /// Rings of io_uring do both: on the small side they read small files by themselves, within the limits of both, and have
+    /// a scanner send over what is large, which costs such a file a second opening.
     pub fn of(small: impl FileReader<A> + 'static, large: impl FileReader<A> + 'static) -> Self {
         Self { small: Arc::new(small), large: Arc::new(large), config: Config::default() }
     }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use common::{reader, reader_with};
 use polyread_core::{
-    Contents, Discovery, ErrorKind, FileEntry, FileReader, Job, Limits, ReadError, SequentialReader, WorkerId,
+    CancelToken, Contents, Discovery, ErrorKind, FileEntry, FileReader, Job, Limits, ReadError, SequentialReader,
+    Stopped, WorkerId,
 };
 use polyread_io_uring::{Config, IoUringReader};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
@@ -99,6 +100,56 @@ fn what_was_swapped_in_is_told_apart() {
     let expected = read(&SequentialReader::new(), files.clone(), Limits::default());
     assert_eq!(expected[&root.join("fed fifo")].1, Err(ErrorKind::NotRegular));
     assert_eq!(read(&*reader(), files, Limits::default()), expected);
+}
+
+/// A tree of small files, one of which has become a FIFO that somebody is about to write to: a read of it waits. The feeder
+/// must be kept.
+fn with_a_read_that_waits() -> (TempDir, Files, File) {
+    let tree = TempDir::new().unwrap();
+    for index in 0..100 {
+        fs::write(tree.path().join(index.to_string()), b"content").unwrap();
+    }
+    let files = listed(tree.path());
+    let path = tree.path().join("50");
+    fs::remove_file(&path).unwrap();
+    fifo(&path);
+    let feeder = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    (tree, files, feeder)
+}
+
+#[test]
+fn a_small_file_that_hangs_is_given_up_alone() {
+    if let Err(reason) = IoUringReader::available() {
+        println!("skipped: {reason}");
+        return;
+    }
+    let (tree, files, _feeder) = with_a_read_that_waits();
+    // Sooner than anybody looks what it is that takes so long.
+    let told = read(&*reader(), files, Limits::default().timeout(Duration::from_millis(20)));
+    assert_eq!(told[&tree.path().join("50")], (0, Err(ErrorKind::Timeout)));
+    assert_eq!(told.values().filter(|(_, outcome)| outcome.is_ok()).count(), 99);
+}
+
+#[test]
+fn a_run_that_ends_takes_back_what_the_kernel_has() {
+    let (_tree, files, _feeder) = with_a_read_that_waits();
+    for _ in 0..20 {
+        let cancel = CancelToken::new();
+        let job = Job::new(files.clone(), Contents::default()).cancel_token(cancel.clone());
+        let mut seen = 0;
+        let summary = reader().read(job, &mut |_| {
+            seen += 1;
+            if seen == 60 {
+                cancel.cancel();
+            }
+            ControlFlow::Continue(())
+        });
+        let summary = summary.unwrap();
+        assert_eq!(summary.stopped, Some(Stopped::Cancelled));
+        assert_eq!(summary.files() + summary.skipped(), seen);
+        let Ok(records) = IoUringReader::new().records(Job::new(files.clone(), Contents::default())) else { continue };
+        drop(records.take(50).collect::<Vec<_>>());
+    }
 }
 
 /// Named, not listed: nobody has said that these are regular, and nothing may be read from what is not.
