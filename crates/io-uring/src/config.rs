@@ -10,14 +10,14 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { in_flight: 32, buffer: 16 * 1024 }
+        Self { in_flight: 64, buffer: 32 * 1024 }
     }
 }
 
 impl Config {
     /// Files that each ring has in flight, at least 1 and at most 1024, and never more than
     /// [`Limits::max_open_files`](polyread_core::Limits::max_open_files) allow. More of them share each call into the kernel, and
-    /// keep a slow device busier. Default: 32.
+    /// keep a slow device busier. Default: 64.
     #[must_use]
     pub fn in_flight(mut self, files: usize) -> Self {
         self.in_flight = files.clamp(1, 1024);
@@ -25,7 +25,7 @@ impl Config {
     }
 
     /// Bytes of the buffer that each file in flight has, from 512 up to a MiB. A file that fills it is read anew, by blocking
-    /// calls. Default: 16 KiB.
+    /// calls. Default: 32 KiB.
     #[must_use]
     pub fn buffer(mut self, bytes: usize) -> Self {
         self.buffer = bytes.clamp(512, 1 << 20);

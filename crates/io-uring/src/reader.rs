@@ -5,7 +5,7 @@
 //!                                               │
 //!                  ┌────────────────────────────┴───┐
 //!                  ▼                                ▼
-//!    ring-0: 32 lanes, each a file         ring-1: the same
+//!    ring-0: 64 lanes, each a file         ring-1: the same
 //!      open ─► read ─► analyse ─► close      │
 //!                  │ large, empty or odd     │
 //!                  └──────► again ◄──────────┘   any thread that has a moment: FileScanner, blocking calls
