@@ -34,7 +34,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Files read at the same time by a model whose worker is a thread or a process; for the async models, hops in
-    /// flight are their own setting. At least 1, at most 1024. Default: the number of cores this process may use.
+    /// flight are their own setting, and for rings of io_uring, of which these are the number, files in flight are. At least 1, at most 1024. Default: the number of cores this process may use.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.clamp(1, MOST_AT_ONCE);
@@ -75,7 +75,8 @@ impl Limits {
     /// Longest time for one file, from its opening on; then it fails as [`Timeout`](crate::ErrorKind::Timeout).
     ///
     /// Every model looks at the clock between two chunks. A single read call that hangs in the kernel can be given
-    /// up by the async models, which leave a thread behind in it, and by worker processes, which are killed. Default: none.
+    /// up by the async models, which leave a thread behind in it, by worker processes, which are killed, and by rings of io_uring
+    /// for small files, which leave a lane to the kernel. Default: none.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();

@@ -191,6 +191,9 @@ impl Ring {
     ///
     /// The ring is of no use any more.
     pub(crate) fn turn(&mut self, time: Duration) -> io::Result<()> {
+        if self.is_broken {
+            return Err(io::Error::other("an operation was lost"));
+        }
         let time = Timespec::from(time);
         let wanted = usize::from(self.under_way > 0);
         let result = self.ring.submitter().submit_with_args(wanted, &SubmitArgs::new().timespec(&time));
@@ -210,7 +213,9 @@ impl Ring {
             // One that nobody asked for: a file was closed already, or there was nothing left to cancel.
             let Ok(lane) = usize::try_from(entry.user_data()) else { continue };
             let Some(memory) = self.memory.lanes.get_mut(lane) else { continue };
-            memory.is_under_way = false;
+            if !std::mem::take(&mut memory.is_under_way) {
+                continue;
+            }
             memory.root = None;
             self.under_way -= 1;
             let result = entry.result();
