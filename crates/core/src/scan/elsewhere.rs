@@ -1,7 +1,8 @@
 //! Files whose bytes came by another way than the scanner's own calls: a worker that opens and reads several at once hands
 //! each to its scanner when it is there, and the scanner takes it to its record.
 
-use super::{Arc, AssertUnwindSafe, Duration, FileScanner, Instant, Place, catch_unwind, lock, panicked, rejected};
+use super::{Arc, AssertUnwindSafe, Duration, FileScanner, Instant, catch_unwind, lock, panicked, rejected};
+use crate::split::Place;
 use crate::{Analysis, Context, Entry, FileResult, Limits, ReadError, WorkerId};
 
 /// Files that one worker has open at the most, on the small side of a split run: with all of them together half of what the
@@ -104,11 +105,11 @@ impl<A: Analysis> FileScanner<A> {
                 shared.progress.bytes(size);
                 analysis.update(content);
             }
-            Some(analysis.verdict().map_err(|rejection| rejected(&file, rejection)).map(|()| analysis.finish()))
+            Some(analysis.verdict().map_err(|rejection| rejected(file.path(), rejection)).map(|()| analysis.finish()))
         };
         // As for any other file: what panics costs this one alone.
         let outcome = catch_unwind(AssertUnwindSafe(&mut analyse));
-        let outcome = match outcome.unwrap_or_else(|panic| Some(Err(panicked(&file, &*panic)))) {
+        let outcome = match outcome.unwrap_or_else(|panic| Some(Err(panicked(file.path(), &*panic)))) {
             Some(outcome) => outcome.map_err(|error: ReadError| error.with_bytes_read(bytes)),
             None => return Err(Entry { index, found: Ok(file) }),
         };
