@@ -54,6 +54,11 @@ pub struct Promise {
 }
 
 impl Promise {
+    /// What a single read has seen from the beginning to the end of a file is all that there was of it.
+    pub(crate) fn kept(size: u64) -> Self {
+        Self { size, modified: (0, 0) }
+    }
+
     pub(crate) fn of(stat: &Stat) -> Self {
         // The types differ between targets.
         let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));

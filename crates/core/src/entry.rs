@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,7 +33,11 @@ pub struct Root {
     /// opened anew for each file.
     descriptor: Option<OwnedFd>,
     links: Links,
+    is_paged: bool,
 }
+
+/// The least page size in bytes; those of other machines are multiples of it.
+const PAGE: usize = 4096;
 
 /// What a path below a root may pass through.
 ///
@@ -52,7 +58,8 @@ impl Root {
     pub(crate) fn open(path: &Path, links: Links, held: bool) -> rustix::io::Result<Self> {
         let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
         let identity = identity(&descriptor)?;
-        Ok(Self { path: path.to_path_buf(), identity, descriptor: held.then_some(descriptor), links })
+        let is_paged = is_paged(&descriptor);
+        Ok(Self { path: path.to_path_buf(), identity, descriptor: held.then_some(descriptor), links, is_paged })
     }
 
     /// The same root in another process, opened through `descriptor`, a path to the descriptor of the process that found
@@ -72,8 +79,9 @@ impl Root {
             if identity(&descriptor)? == identity_there { Ok(descriptor) } else { Err(rustix::io::Errno::STALE) }
         };
         let opened = descriptor.map(same).and_then(Result::ok);
-        let descriptor = Some(opened.map_or_else(|| same(&path), Ok)?);
-        Ok(Self { path, identity: identity_there, descriptor, links })
+        let descriptor = opened.map_or_else(|| same(&path), Ok)?;
+        let is_paged = is_paged(&descriptor);
+        Ok(Self { path, identity: identity_there, descriptor: Some(descriptor), links, is_paged })
     }
 
     /// The path as it stands in front of the paths of its entries.
@@ -94,6 +102,20 @@ impl Root {
     /// Its descriptor, if it is held open.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.descriptor.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether a read that brought so many of the bytes that it was `asked` for has come to the end of the file.
+    ///
+    /// On file systems that read from the page cache, a read comes back short only at the end of the file, or before a page
+    /// that cannot be had; and then what it brought ends at a page's edge. This holds for files on the root's own file system
+    /// alone, so that it takes `RESOLVE_NO_XDEV` to open them. `false` means that one does not know.
+    pub fn is_end(&self, read: usize, asked: usize) -> bool {
+        self.is_paged && read < asked && !read.is_multiple_of(PAGE)
+    }
+
+    /// Whether this root is on such a file system.
+    pub fn is_paged(&self) -> bool {
+        self.is_paged
     }
 
     /// The part of `path` below this root.
@@ -156,6 +178,20 @@ fn cut_too_long(path: &Path) -> Option<(&Path, &Path)> {
     Some((path(&bytes[..slash]), path(&bytes[slash + 1..])))
 }
 
+/// Whether this is on a file system that reads from the page cache.
+#[cfg(target_os = "linux")]
+fn is_paged(directory: &OwnedFd) -> bool {
+    /// ext2 to ext4, XFS, Btrfs, tmpfs and F2FS, as `statfs` names them.
+    const PAGED: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
+    let kind = rustix::fs::fstatfs(directory).ok().and_then(|told| u64::try_from(told.f_type).ok());
+    kind.is_some_and(|kind| PAGED.contains(&kind))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_paged(_: &OwnedFd) -> bool {
+    false
+}
+
 fn identity(directory: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(directory)?;
     Ok((stat.st_dev, stat.st_ino))
@@ -206,20 +242,20 @@ pub(crate) fn when_free<T>(
 const BENEATH: rustix::fs::ResolveFlags =
     rustix::fs::ResolveFlags::BENEATH.union(rustix::fs::ResolveFlags::NO_MAGICLINKS);
 
+/// Whether the kernel (before 5.6) or a sandbox refuses `openat2` altogether.
+#[cfg(target_os = "linux")]
+static OPENAT2_IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
 /// `openat2` with `RESOLVE_BENEATH`: no link in the middle of the path, however freshly swapped in, leads out.
 #[cfg(target_os = "linux")]
 fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::openat2;
     use rustix::io::Errno;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// Whether the kernel (before 5.6) or a sandbox refuses the call altogether.
-    static REFUSED: AtomicBool = AtomicBool::new(false);
     /// EAGAIN means that a rename raced with the resolution of a `..`; the manual says to try again. Who never gets
     /// through is answered with EAGAIN: any other way to open the file would follow what must not be followed.
     const TRIES: u32 = 100;
 
-    if REFUSED.load(Ordering::Relaxed) {
+    if OPENAT2_IS_REFUSED.load(Ordering::Relaxed) {
         return open_step_by_step(root, relative, flags, links);
     }
     let open = |path: &Path| openat2(root, path, flags, Mode::empty(), BENEATH);
@@ -230,7 +266,7 @@ fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) ->
             // Old sandboxes refuse calls that they do not know with EPERM; then even the root itself is refused.
             Err(Errno::PERM) if open(Path::new(".")).err() != Some(Errno::PERM) => break,
             Err(Errno::NOSYS | Errno::PERM) => {
-                REFUSED.store(true, Ordering::Relaxed);
+                OPENAT2_IS_REFUSED.store(true, Ordering::Relaxed);
                 return open_step_by_step(root, relative, flags, links);
             }
             _ => break,
@@ -371,6 +407,24 @@ impl FileEntry {
             None => rustix::fs::open(&self.path, FLAGS, Mode::empty()),
         });
         opened.map(File::from).map_err(|error| self.open_error(error.into()))
+    }
+
+    /// Opens the file if it lies on its root's own file system, one where [`Root::is_end`] tells. `None` for any other, and
+    /// where anything else is to be said about it, which [`open`](Self::open) does.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_paged(&self) -> Option<(File, &Root)> {
+        let Opening { root, path, flags, resolve } = self.opening().filter(|opening| opening.root.is_paged)?;
+        if OPENAT2_IS_REFUSED.load(Ordering::Relaxed) {
+            return None;
+        }
+        let resolve = resolve | rustix::fs::ResolveFlags::NO_XDEV;
+        let opened = rustix::fs::openat2(root.descriptor.as_ref()?, path, flags, Mode::empty(), resolve);
+        Some((File::from(opened.ok()?), root))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn open_paged(&self) -> Option<(File, &Root)> {
+        None
     }
 
     /// What the error code means here: for a file that discovery had seen, or for one that somebody named.

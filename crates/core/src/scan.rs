@@ -50,6 +50,8 @@ pub struct FileScanner<A> {
     shared: Arc<Shared>,
     watch: Arc<Watch>,
     waited: Waited,
+    /// Whether the analysis takes room for what it reads, once that was asked.
+    retaining: Option<bool>,
 }
 
 /// For how long, and how often, something other than a file was waited for.
@@ -82,7 +84,15 @@ impl<A> Drop for FileScanner<A> {
 
 impl<A: Analysis> FileScanner<A> {
     pub(crate) fn new(prototype: Arc<Mutex<A>>, shared: Arc<Shared>) -> Self {
-        Self { buffer: Vec::new(), analysis: None, prototype, shared, watch: Arc::default(), waited: Waited::default() }
+        Self {
+            buffer: Vec::new(),
+            analysis: None,
+            prototype,
+            shared,
+            watch: Arc::default(),
+            waited: Waited::default(),
+            retaining: None,
+        }
     }
 
     /// Lets another thread see how far this scanner has come.

@@ -361,6 +361,8 @@ pub(crate) struct Opened {
     // In this order: what has no place has been closed.
     pub(crate) file: File,
     pub(crate) promised: Promise,
+    /// Bytes of its beginning that are in the buffer of the scanner that opened it.
+    pub(crate) ahead: Option<usize>,
     /// What opening it took.
     pub(crate) spent: Duration,
     pub(crate) place: Option<Place>,

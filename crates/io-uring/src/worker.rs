@@ -13,10 +13,9 @@
 //!
 //! A scanner asks each file for its size, and knows the end by it. In a ring that question is answered by a thread of the
 //! kernel's own, for more than all the rest costs. So a lane does without: if nothing comes behind the bytes that it has, they
-//! are the file. On file systems that read from the page cache ([`PAGED`]) not even this second read is needed. There a read
-//! comes back short only at the end of the file, or before a page that cannot be had, and then it ends at a page's edge. So a
-//! length that is no multiple of the page is the end; one that is, is asked for more. That the file is on the root's own file
-//! system and on no other one below it is the kernel's word (`RESOLVE_NO_XDEV`).
+//! are the file. On many file systems not even this second read is needed, because of what a short read means there
+//! ([`Root::is_end`]). That the file is on the root's own file system and on no other one below it is the kernel's word
+//! (`RESOLVE_NO_XDEV`).
 //!
 //! # What a lane does not see
 //!
@@ -35,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use polyread_core::{
-    Analysis, Context, Entry, ErrorKind, FileEntry, FileResult, FileScanner, Leave, Operation, Outlet, ReadError, Root,
+    Analysis, Context, Entry, ErrorKind, FileEntry, FileResult, FileScanner, Leave, Operation, Outlet, ReadError,
     WorkerId,
 };
 use rustix::io::Errno;
@@ -55,12 +54,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a read may take before somebody looks what it reads from.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The least page size; those of other machines are multiples of it.
-const PAGE: usize = 4096;
-
-/// File systems that read from the page cache: ext2 to ext4, XFS, Btrfs, tmpfs and F2FS, as `statfs` names them.
-const PAGED: [u64; 5] = [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0xF2F5_2010];
 
 pub(crate) struct Worker<A: Analysis> {
     id: WorkerId,
@@ -86,8 +79,6 @@ pub(crate) struct Worker<A: Analysis> {
     time_limit: Option<Duration>,
     /// Time spent on other things than waiting for the ring: not to be held against the files in its lanes.
     away: Duration,
-    /// The root seen last, and whether it is on a file system of [`PAGED`].
-    root: Option<((u64, u64), bool)>,
 }
 
 enum Lane {
@@ -153,7 +144,6 @@ impl<A: Analysis> Worker<A> {
             buffer: config.buffer,
             time_limit: limits.time_limit(),
             away: Duration::ZERO,
-            root: None,
         }
     }
 
@@ -234,7 +224,7 @@ impl<A: Analysis> Worker<A> {
             };
             // None: this worker's own files have the places, or the run was cancelled.
             let Some(leave) = leave else { return };
-            let is_paged = is_paged(&mut self.root, opening.root);
+            let is_paged = opening.root.is_paged();
             let opened = ring.open(lane, opening, is_paged);
             let Some(entry) = self.backlog.pop_front() else { return };
             if opened.is_err() {
@@ -325,7 +315,7 @@ impl<A: Analysis> Worker<A> {
                 ring.probe_kind(lane);
                 Step::ProbingKind { was_empty: false }
             }
-            (Step::Reading, Ok(bytes)) if flight.is_paged && bytes % PAGE != 0 && bytes < self.buffer => {
+            (Step::Reading, Ok(bytes)) if is_end(&flight.entry, bytes, self.buffer) => {
                 return self.analyse(lane, flight, bytes);
             }
             (Step::Reading, Ok(bytes)) if (1..self.buffer).contains(&bytes) => {
@@ -458,13 +448,7 @@ impl<A: Analysis> Worker<A> {
     }
 }
 
-/// Whether a root is on one of the file systems of [`PAGED`]. Asked once, as long as roots do not alternate.
-fn is_paged(last: &mut Option<((u64, u64), bool)>, root: &Root) -> bool {
-    if let Some((_, is_paged)) = last.filter(|(identity, _)| *identity == root.identity()) {
-        return is_paged;
-    }
-    let kind = root.descriptor().and_then(|root| rustix::fs::fstatfs(root).ok()).map(|told| told.f_type);
-    let is_paged = kind.and_then(|kind| u64::try_from(kind).ok()).is_some_and(|kind| PAGED.contains(&kind));
-    *last = Some((root.identity(), is_paged));
-    is_paged
+/// Whether a file that brought so many of the bytes that it was asked for has no more.
+fn is_end(entry: &Entry, read: usize, asked: usize) -> bool {
+    entry.found.as_ref().ok().and_then(FileEntry::root).is_some_and(|root| root.is_end(read, asked))
 }

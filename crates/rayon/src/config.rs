@@ -10,13 +10,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { batch: 64, leaf: 16 }
+        Self { batch: 128, leaf: 64 }
     }
 }
 
 impl Config {
     /// Entries handed to the pool at once, at least 1. More of them cost fewer wake-ups and give thieves more to split;
-    /// fewer bring the first records sooner. Default: 64.
+    /// fewer bring the first records sooner. Default: 128.
     #[must_use]
     pub fn batch(mut self, entries: usize) -> Self {
         self.batch = entries.max(1);
@@ -24,7 +24,7 @@ impl Config {
     }
 
     /// Entries that a thread reads without offering the rest to thieves, at least 1, and so the most records that it
-    /// hands over at once. A large file ends a leaf early. Default: 16.
+    /// hands over at once. A large file ends a leaf early. Default: 64.
     #[must_use]
     pub fn leaf(mut self, entries: usize) -> Self {
         self.leaf = entries.max(1);

@@ -16,7 +16,7 @@ use crate::entry::{Links, when_free};
 use crate::{ErrorKind, FileEntry, Operation, ReadError};
 
 /// Entries sent at once, at most. A walker starts with one and doubles, so that the first come without delay.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
 /// Bytes of names of directories after which a listing is left for later: those are walked first.
 const MANY_NAMES: usize = 256 * 1024;
 /// Descriptors of directories above the one at hand that a walk keeps, together for all of its threads.

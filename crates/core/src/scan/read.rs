@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,18 +17,56 @@ use crate::split::Opened;
 use crate::{Analysis, ErrorKind, FileEntry, Operation, Parts, ReadError, Rejection};
 
 impl<A: Analysis> FileScanner<A> {
-    /// Opens the file and asks once what was opened, not what was listed.
-    pub(super) fn open(&self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
-        let shared = &*self.shared;
-        if shared.cancel.is_cancelled() {
+    /// Opens the file, and asks what was opened, not what was listed, unless its content tells.
+    pub(super) fn open(&mut self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
+        self.take_up(entry, started)?;
+        self.open_and_read(entry).unwrap_or_else(|| self.open_and_ask(entry, started))
+    }
+
+    fn take_up(&self, entry: &FileEntry, started: Instant) -> Result<(), ReadError> {
+        if self.shared.cancel.is_cancelled() {
             return Err(ReadError::new(ErrorKind::Cancelled, Operation::Open, entry.path()));
         }
-        if shared.timeout.is_some() {
+        if self.shared.timeout.is_some() {
             *lock(&self.watch.reading_since) = Some(started);
         }
-        let file = entry.open(&shared.cancel, self.deadline(started))?;
+        Ok(())
+    }
+
+    fn open_and_ask(&self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
+        let file = entry.open(&self.shared.cancel, self.deadline(started))?;
         let promised = inspect(&file, entry)?;
-        Ok(Opened { file, promised, spent: Duration::ZERO, place: None })
+        Ok(Opened { file, promised, ahead: None, spent: Duration::ZERO, place: None })
+    }
+
+    /// Opens the file and reads it, where that one read may tell all there is to know: that the file is over, and so how large
+    /// it was. Everything else is asked for after it. What could be taken for a regular file then is a FIFO into which somebody
+    /// has just written, and a device that gives a few bytes; but who can put either where a file was listed could have put
+    /// a file there.
+    ///
+    /// `None` where it may not: the size decides where the file is read, or room is taken for it first.
+    fn open_and_read(&mut self, entry: &FileEntry) -> Option<Result<Opened, ReadError>> {
+        if self.shared.route.is_some() || self.retains() {
+            return None;
+        }
+        let (file, root) = entry.open_paged()?;
+        let (_, buffer) = self.tools();
+        let ahead = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer)).ok();
+        let promised = match ahead {
+            Some(read) if root.is_end(read, buffer.len()) => Ok(Promise::kept(read as u64)),
+            // Also what cannot be read: a directory, or a device that has nothing to say.
+            _ => inspect(&file, entry),
+        };
+        Some(promised.map(|promised| Opened { file, promised, ahead, spent: Duration::ZERO, place: None }))
+    }
+
+    /// Whether the analysis takes room for what it reads. A panic of it is the file's, later.
+    fn retains(&mut self) -> bool {
+        if self.retaining.is_none() {
+            let asked = catch_unwind(AssertUnwindSafe(|| self.tools().0.retains(1) > 0));
+            self.retaining = Some(asked.unwrap_or(true));
+        }
+        self.retaining == Some(true)
     }
 
     /// A limit too long for the clock is none.
@@ -45,7 +84,7 @@ impl<A: Analysis> FileScanner<A> {
         before_waiting: &mut dyn FnMut(u64),
         offer: Option<&mut Offer<'_, A>>,
     ) -> Result<Option<A::Output>, ReadError> {
-        let Opened { file, promised, spent, .. } = opened;
+        let Opened { file, promised, ahead, spent, .. } = opened;
         // From its opening on, which may have been the other side's.
         let deadline = self.deadline(started.checked_sub(spent).unwrap_or(started));
         if self.shared.timeout.is_some() {
@@ -71,14 +110,14 @@ impl<A: Analysis> FileScanner<A> {
                 Some(analysis) => file.seek(SeekFrom::Start(size)).map(|_| analysis),
                 None => {
                     self.watch.begin();
-                    Ok(self.begun(size))
+                    file.rewind().map(|()| self.begun(size))
                 }
             };
             let analysis = analysis.map_err(|error| ReadError::from_io(error, Operation::Read, entry.path()))?;
-            self.read_on(entry, file, promised, deadline, analysis)?
+            self.read_on(entry, file, promised, None, deadline, analysis)?
         } else {
             let analysis = self.begun(size);
-            self.read_on(entry, &file, promised, deadline, analysis)?
+            self.read_on(entry, &file, promised, ahead, deadline, analysis)?
         };
         analysis.verdict().map_err(|rejection| rejected(entry.path(), rejection))?;
         Ok(Some(analysis.finish()))
@@ -91,7 +130,8 @@ impl<A: Analysis> FileScanner<A> {
             error.with_detail(was_long(part.of.size))
         };
         let started = Instant::now();
-        let opened = self.open(entry, started)?;
+        self.take_up(entry, started)?;
+        let opened = self.open_and_ask(entry, started)?;
         let parts = A::parts().filter(|_| opened.promised == part.of).ok_or_else(changed)?;
         let division = self.divide(entry, opened.file, part.clone(), parts, self.deadline(started));
         let seen = self.work_on(&division)?;
@@ -170,12 +210,13 @@ impl<A: Analysis> FileScanner<A> {
         Ok(deadline.and_then(|deadline| deadline.checked_add(waiting_since.elapsed())))
     }
 
-    /// Reads on from where the file stands, one chunk after the other, to its end.
+    /// Reads on from where the file stands, one chunk after the other, to its end; `ahead` bytes are in the buffer already.
     fn read_on(
         &mut self,
         entry: &FileEntry,
         mut file: &File,
         promised: Promise,
+        mut ahead: Option<usize>,
         deadline: Option<Instant>,
         mut analysis: A,
     ) -> Result<A, ReadError> {
@@ -189,7 +230,7 @@ impl<A: Analysis> FileScanner<A> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(timed_out(entry.path(), shared));
             }
-            let read = match file.read(&mut self.buffer) {
+            let read = match ahead.take().map_or_else(|| file.read(&mut self.buffer), Ok) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(ReadError::from_io(error, Operation::Read, entry.path())),
