@@ -31,7 +31,7 @@ use crate::{
 use pace::{Pace, Usage};
 
 /// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
-const HOP_BYTES: u64 = 512 * 1024;
+const HOP_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Time after which a hop comes back if there are permits for others: the files that it still carries are read at the same
 /// time then, and not one after the other. Files in the cache never take that long.

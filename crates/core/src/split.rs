@@ -51,11 +51,11 @@ const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// Files that may be open for each worker, those included that wait for the large side: enough that its workers find the
 /// next one there, while those of the small side sleep.
-const OPEN_FOR_EACH_WORKER: usize = 16;
+const OPEN_FOR_EACH_WORKER: usize = 64;
 
 /// Bytes of files that the large side is given at once: what is read in less time than handing over takes to matter. Of two
 /// files that are larger each goes alone, so that each finds a worker of its own.
-const BYTES_AT_ONCE: u64 = 256 * 1024;
+const BYTES_AT_ONCE: u64 = 1024 * 1024;
 
 /// A run that has been started, as one job for each of two readers.
 ///
@@ -177,6 +177,11 @@ impl Route {
     /// Whether a file of so many bytes is to be sent over.
     pub(crate) fn leads_over(&self, size: u64) -> bool {
         size >= self.threshold
+    }
+
+    /// Of `most` bytes, as many as it takes to see that a file is read here.
+    pub(crate) fn bytes_here(&self, most: usize) -> usize {
+        usize::try_from(self.threshold).map_or(most, |threshold| threshold.min(most))
     }
 
     /// Sends an open file over, or gives it back if the way is closed.

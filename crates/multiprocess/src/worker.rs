@@ -27,7 +27,7 @@ use crate::protocol::{
 };
 
 /// Bytes after which a batch comes back, whatever files it still holds: they go on elsewhere.
-const BATCH_BYTES: u64 = 1024 * 1024;
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Records wait in the worker for others to travel with, but no longer than this.
 const FLUSH_AFTER: Duration = Duration::from_millis(5);

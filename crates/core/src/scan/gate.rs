@@ -1,5 +1,6 @@
 //! What a scanner does in a [split](crate::Split) run beside reading: it asks for leave, and sends large files over.
 
+use std::io::Seek;
 use std::time::Instant;
 
 use super::FileScanner;
@@ -44,7 +45,7 @@ impl<A: Analysis> FileScanner<A> {
         &self,
         index: u64,
         file: FileEntry,
-        opened: Opened,
+        mut opened: Opened,
         started: Instant,
     ) -> Option<(FileEntry, Opened)> {
         let size = opened.promised.size;
@@ -60,6 +61,10 @@ impl<A: Analysis> FileScanner<A> {
             held.fate = Some(Fate::Crossed);
             held.place.take()
         };
+        if opened.ahead.take().is_some() {
+            // What has been read is in this scanner's buffer. Files that are open here can be read from their beginning.
+            let _ = opened.file.rewind();
+        }
         let here = started.elapsed();
         let file = file.with_opened(Opened { place, spent: opened.spent + here, ..opened });
         let Entry { found, .. } = route.send(Entry { index, found: Ok(file) }, size).err()?;

@@ -16,6 +16,9 @@ use crate::divide::{DIVIDED_FROM, Division, FilePart, Promise};
 use crate::split::Opened;
 use crate::{Analysis, ErrorKind, FileEntry, Operation, Parts, ReadError, Rejection};
 
+/// Bytes that a first read must be able to bring for it to be worth while.
+const LEAST: usize = 1024;
+
 impl<A: Analysis> FileScanner<A> {
     /// Opens the file, and asks what was opened, not what was listed, unless its content tells.
     pub(super) fn open(&mut self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
@@ -44,13 +47,15 @@ impl<A: Analysis> FileScanner<A> {
     /// has just written, and a device that gives a few bytes; but who can put either where a file was listed could have put
     /// a file there.
     ///
-    /// `None` where it may not: the size decides where the file is read, or room is taken for it first.
+    /// `None` where it may not: room is taken for the file first, or the size at which it is read on the other side of a split
+    /// run is so small that the read would tell nothing.
     fn open_and_read(&mut self, entry: &FileEntry) -> Option<Result<Opened, ReadError>> {
-        if self.shared.route.is_some() || self.retains() {
+        let most = self.shared.route.as_ref().map_or(CHUNK, |route| route.bytes_here(CHUNK));
+        if most < LEAST || self.retains() {
             return None;
         }
         let (file, root) = entry.open_paged()?;
-        let (_, buffer) = self.tools();
+        let buffer = &mut self.tools().1[..most];
         let ahead = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer)).ok();
         let promised = match ahead {
             Some(read) if root.is_end(read, buffer.len()) => Ok(Promise::kept(read as u64)),
