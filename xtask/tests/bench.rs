@@ -64,7 +64,10 @@ fn json_has_the_keys_that_scripts_know() {
         let strategies = kinds.get_mut("strategy").unwrap();
         assert_eq!(strategies.remove(2), "io-uring");
     }
-    assert_eq!(kinds, BTreeMap::from([("floor", vec!["floor"]), ("naive", twins), ("strategy", STRATEGIES.into())]));
+    assert_eq!(
+        kinds,
+        BTreeMap::from([("floor", vec!["floor", "floor-tuned"]), ("naive", twins), ("strategy", STRATEGIES.into())])
+    );
     for cell in cells {
         assert_eq!((&cell["cache"], &cell["verified"]), (&"warm".into(), &true.into()), "{cell}");
         // The floor looks at nothing that it reads.

@@ -1,6 +1,7 @@
 //! The walk against simple ones: a recursion over `std::fs`, and what the `ignore` crate finds by itself.
 
 use std::fs::{self, Metadata};
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,8 @@ impl Options {
             }
             let outcome = match behind {
                 Err(error) if error.raw_os_error() == Some(40) && self.follow => Err(ErrorKind::Loop),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(ErrorKind::Dangling),
+                // Nothing there, or a file in the middle of the way.
+                Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Err(ErrorKind::Dangling),
                 Ok(behind) if !behind.is_file() && !behind.is_dir() => Err(ErrorKind::NotRegular),
                 _ if is_link && !self.follow => Err(ErrorKind::SymbolicLink),
                 Ok(behind) if behind.is_dir() => Err(ErrorKind::Loop),

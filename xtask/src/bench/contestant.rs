@@ -1,8 +1,9 @@
-//! Who takes part: the strategies, the naive twin of each, and the floor.
+//! Who takes part: the strategies, the naive twin of each, and the floor in its two forms.
 
 use polyread_cli::Strategy;
 use serde::Serialize;
 
+use super::floor::Loop;
 use super::naive;
 
 /// One line of the table: everything that can read a tree in a process of its own.
@@ -12,8 +13,8 @@ pub(crate) enum Contestant {
     Strategy(Strategy),
     /// What a competent user's first version of the same model would be: [`naive`].
     Naive(Strategy),
-    /// Open, read, close on all cores, and nothing counted: [`floor`](super::floor).
-    Floor,
+    /// Open, read, close on all cores, and nothing counted.
+    Floor(Loop),
 }
 
 /// What a line of the table stands for. Only strategies are ranked.
@@ -41,7 +42,8 @@ impl Contestant {
         match self {
             Self::Strategy(strategy) => strategy.name(),
             Self::Naive(strategy) => naive::name(strategy).unwrap_or("naive"),
-            Self::Floor => "floor",
+            Self::Floor(Loop::Bare) => "floor",
+            Self::Floor(Loop::Tuned) => "floor-tuned",
         }
     }
 
@@ -49,7 +51,7 @@ impl Contestant {
         match self {
             Self::Strategy(_) => Kind::Strategy,
             Self::Naive(_) => Kind::Naive,
-            Self::Floor => Kind::Floor,
+            Self::Floor(_) => Kind::Floor,
         }
     }
 
@@ -86,7 +88,7 @@ pub(super) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, V
             "The naive twins were left out: what each crate saves over a first version does not show.".to_owned(),
         );
     }
-    party.push(Contestant::Floor);
+    party.extend([Loop::Bare, Loop::Tuned].map(Contestant::Floor));
     (party, notes)
 }
 
@@ -99,8 +101,8 @@ mod tests {
         let names = |strategies: &[Strategy], twins| {
             party(strategies, twins).0.into_iter().map(Contestant::name).collect::<Vec<_>>()
         };
-        assert_eq!(names(&[Strategy::Tokio], true), ["tokio", "naive-tokio", "floor"]);
-        assert_eq!(names(&[Strategy::Tokio, Strategy::Rayon], false), ["tokio", "rayon", "floor"]);
+        assert_eq!(names(&[Strategy::Tokio], true), ["tokio", "naive-tokio", "floor", "floor-tuned"]);
+        assert_eq!(names(&[Strategy::Tokio, Strategy::Rayon], false), ["tokio", "rayon", "floor", "floor-tuned"]);
     }
 
     #[test]

@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::bench::Corpus;
     use crate::bench::contestant::Contestant;
+    use crate::bench::floor::Loop;
     use crate::bench::sample::{Found, Sample};
     use polyread_cli::Strategy::{Multiprocess, Rayon, Tokio};
 
@@ -174,7 +175,7 @@ mod tests {
         let warm = |contestant, seconds| cell(contestant, Cache::Warm, seconds, 40 << 20);
         let cells = || {
             vec![
-                warm(Contestant::Floor, [1.0; 6]),
+                warm(Contestant::Floor(Loop::Bare), [1.0; 6]),
                 warm(Contestant::Strategy(Rayon), [1.4; 6]),
                 warm(Contestant::Strategy(Tokio), [1.4, 1.4, 1.4, 1.45, 1.6, 1.6]),
                 warm(Contestant::Strategy(Multiprocess), [1.6; 6]),

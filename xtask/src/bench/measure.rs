@@ -181,6 +181,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::floor::Loop;
     use std::collections::BTreeMap;
 
     use crate::bench::sample::Totals;
@@ -197,7 +198,10 @@ mod tests {
     fn plan(runs: usize) -> Plan {
         let party = [Strategy::Rayon, Strategy::Tokio].map(Contestant::Strategy);
         Plan {
-            party: party.into_iter().chain([Contestant::Naive(Strategy::Rayon), Contestant::Floor]).collect(),
+            party: party
+                .into_iter()
+                .chain([Contestant::Naive(Strategy::Rayon), Contestant::Floor(Loop::Bare)])
+                .collect(),
             caches: vec![Cache::Warm],
             runs,
         }

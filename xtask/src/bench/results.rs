@@ -247,6 +247,7 @@ fn recommend(corpora: &[CorpusResult]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::floor::Loop;
     use polyread_cli::Strategy::{Rayon, Sequential, Tokio};
 
     fn cell(contestant: Contestant, seconds: &[f64], files: u64) -> Cell {
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn twins_and_floor_are_in_the_table_and_never_the_fastest() {
-        let floor = cell(Contestant::Floor, &[0.5], 7);
+        let floor = cell(Contestant::Floor(Loop::Bare), &[0.5], 7);
         let twin = cell(Contestant::Naive(Tokio), &[1.0], 7);
         let corpus = corpus(vec![strategy(Tokio, &[2.0], 7), twin, floor]);
         let table: Vec<_> = corpus.verified(Cache::Warm).map(|cell| cell.strategy).collect();

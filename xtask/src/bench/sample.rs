@@ -178,9 +178,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let (found, workers_rss_bytes) = naive::read_all(strategy, &args.path, analysis)?;
             Ok(Run { found, elapsed: started.elapsed(), own_rss_bytes: peak_rss("self")?, workers_rss_bytes })
         }
-        (Contestant::Floor, _) => {
+        (Contestant::Floor(form), _) => {
             let threads = if args.cache == Cache::Cold { THREADS_WHEN_COLD } else { cores };
-            let found = floor::read_all(&args.path, threads)?;
+            let found = floor::read_all(&args.path, threads, form)?;
             Ok(Run { found, elapsed: started.elapsed(), own_rss_bytes: peak_rss("self")?, workers_rss_bytes: 0 })
         }
     }?;

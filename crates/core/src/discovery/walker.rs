@@ -464,7 +464,7 @@ fn why_link_is_skipped(target: rustix::io::Result<Stat>) -> ErrorKind {
     match target.map(|target| FileType::from_raw_mode(target.st_mode)) {
         Ok(FileType::RegularFile | FileType::Directory) => ErrorKind::SymbolicLink,
         Ok(_) => ErrorKind::NotRegular,
-        Err(Errno::NOENT) => ErrorKind::Dangling,
+        Err(Errno::NOENT | Errno::NOTDIR) => ErrorKind::Dangling,
         Err(_) => ErrorKind::SymbolicLink,
     }
 }
