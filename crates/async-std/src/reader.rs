@@ -28,7 +28,7 @@ use async_std::channel::{Receiver, Sender, TrySendError, bounded};
 use async_std::future::timeout;
 use async_std::task;
 use futures_core::Stream;
-use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step, feed};
+use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step};
 use polyread_core::{Analysis, Entry, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId};
 
 use crate::Config;
@@ -72,20 +72,18 @@ impl AsyncStdReader {
 
         let (records, batches_of_records) = bounded(in_flight);
         let (feeding, batches) = bounded(in_flight);
-        let feeder = feed(entries, self.config.files_under(&limits), move |batch| feeding.send_blocking(batch).is_ok());
-        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
         // Weak: a hop that hangs and was given up must not keep the stream from ending.
         let outlet = records.downgrade();
         let try_send = move |batch| match outlet.upgrade().map(|records| records.try_send(batch)) {
             Some(Err(TrySendError::Full(batch))) => Err(batch),
             _ => Ok(()),
         };
-        let crew = Arc::new(Crew {
-            hops: Hops::new(context, &self.config, &limits, try_send),
-            permits: Arc::new(Semaphore::new(in_flight)),
-            records,
-            tasks: AtomicU64::new(0),
-        });
+        let hops = Hops::new(context, &self.config, &limits, try_send);
+        let feeder =
+            hops.feed(entries, self.config.files_under(&limits), move |batch| feeding.send_blocking(batch).is_ok());
+        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
+        let crew =
+            Arc::new(Crew { hops, permits: Arc::new(Semaphore::new(in_flight)), records, tasks: AtomicU64::new(0) });
         task::spawn(dispatch(batches, crew));
         let mut batches_of_records = Box::pin(batches_of_records);
         Ok(RecordStream::new(move |cx| batches_of_records.as_mut().poll_next(cx), feeder, tally, cancel))

@@ -33,8 +33,8 @@ use pace::{Pace, Usage};
 /// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
 const HOP_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Time after which a hop comes back if there are permits for others: the files that it still carries are read at the same
-/// time then, and not one after the other. Files in the cache never take that long.
+/// Time after which a hop comes back if there are permits for others and no batches: the files that it still carries are
+/// read at the same time then, and not one after the other. Files in the cache never take that long.
 const HOP_TIME: Duration = Duration::from_millis(1);
 
 /// Of hops with fewer files than this, only one in so many is measured: asking twice what a thread has used takes as long as
@@ -60,6 +60,8 @@ pub struct Hops<A: Analysis> {
     time_limit: Option<Duration>,
     /// `None` where the number of hops is set.
     pace: Option<Pace>,
+    /// Batches that no thread has begun with.
+    waiting: AtomicUsize,
     under_way: AtomicUsize,
     begun: AtomicUsize,
     try_send: Box<TrySend<A::Output>>,
@@ -94,9 +96,38 @@ impl<A: Analysis> Hops<A> {
             context,
             time_limit: limits.time_limit(),
             pace: config.pace_under(limits),
+            waiting: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
             try_send: Box::new(try_send),
+        })
+    }
+
+    /// Starts the thread that takes entries from discovery and sends them on in batches, each for a [hop](Self::hop), until
+    /// there are no more or `send` returns `false`. Discovery blocks: not in a task, and not in a runtime's blocking pool, whose
+    /// threads may be few.
+    ///
+    /// # Errors
+    ///
+    /// The thread could not be started.
+    pub fn feed(
+        self: &Arc<Self>,
+        mut entries: Entries,
+        most: usize,
+        mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
+        let hops = Arc::downgrade(self);
+        std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
+            loop {
+                let batch = entries.next_batch(most);
+                // Without hops there is nobody to send to.
+                let Some(hops) = hops.upgrade().filter(|_| !batch.is_empty()) else { return };
+                hops.waiting.fetch_add(1, Ordering::Relaxed);
+                drop(hops);
+                if !send(batch) {
+                    return;
+                }
+            }
         })
     }
 
@@ -122,6 +153,7 @@ impl<A: Analysis> Hops<A> {
         });
         let hops = Arc::clone(self);
         let hop = move || {
+            hops.waiting.fetch_sub(1, Ordering::Relaxed);
             let scanner = lock(&hops.idle).pop().unwrap_or_else(|| hops.context.scanner());
             let begun = std::mem::replace(&mut *lock(&state), State::Begun(scanner.watch()));
             match begun {
@@ -164,7 +196,7 @@ impl<A: Analysis> Hops<A> {
         let mut records = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         while bytes < HOP_BYTES
-            && !(started.elapsed() > HOP_TIME && self.has_place_for_more())
+            && !(started.elapsed() > HOP_TIME && self.is_waited_for())
             && let Some(entry) = batch.next()
         {
             if let Some(record) = scanner.scan(entry, worker, &mut |_| self.flush(&mut records)) {
@@ -175,13 +207,16 @@ impl<A: Analysis> Hops<A> {
         scanner.rest();
         let mut first: Vec<_> = batch.collect();
         let second = first.split_off(first.len().div_ceil(2));
-        let leftover = [first, second].into_iter().filter(|half| !half.is_empty()).collect();
+        let leftover: Vec<_> = [first, second].into_iter().filter(|half| !half.is_empty()).collect();
+        self.waiting.fetch_add(leftover.len(), Ordering::Relaxed);
         Carried { records, leftover }
     }
 
-    fn has_place_for_more(&self) -> bool {
+    /// Whether others have nothing to do but what this hop still carries.
+    fn is_waited_for(&self) -> bool {
         let under_way = self.under_way.load(Ordering::Relaxed);
-        self.pace.as_ref().is_some_and(|pace| pace.has_place_for_more(under_way))
+        self.waiting.load(Ordering::Relaxed) == 0
+            && self.pace.as_ref().is_some_and(|pace| pace.has_place_for_more(under_way))
     }
 
     /// Hands over what the hop has read so far, before it waits for room. Only while the run goes on: afterwards there
@@ -253,26 +288,4 @@ impl HopWatch {
         });
         ControlFlow::Break(Carried { records: records.collect(), leftover: Vec::new() })
     }
-}
-
-/// Starts the thread that takes entries from discovery and sends them on in batches of at most `most`, until there are no
-/// more or `send` returns `false`. Discovery blocks: not in a task, and not in a runtime's blocking pool, whose threads may
-/// be few.
-///
-/// # Errors
-///
-/// The thread could not be started.
-pub fn feed(
-    mut entries: Entries,
-    most: usize,
-    mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
-        loop {
-            let batch = entries.next_batch(most);
-            if batch.is_empty() || !send(batch) {
-                return;
-            }
-        }
-    })
 }

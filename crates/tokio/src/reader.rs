@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step, feed};
+use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step};
 use polyread_core::{
     Analysis, CancelToken, Entry, FAREWELL, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId,
 };
@@ -80,16 +80,18 @@ impl TokioReader {
 
         let (records, mut batches_of_records) = mpsc::channel(in_flight);
         let (feeding, batches) = mpsc::channel(in_flight);
-        let feeder = feed(entries, self.config.files_under(&limits), move |batch| feeding.blocking_send(batch).is_ok());
-        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
         // Weak: a hop that hangs and was given up must not keep the stream from ending.
         let outlet = records.downgrade();
         let try_send = move |batch| match outlet.upgrade().map(|records| records.try_send(batch)) {
             Some(Err(TrySendError::Full(batch))) => Err(batch),
             _ => Ok(()),
         };
+        let hops = Hops::new(context, &self.config, &limits, try_send);
+        let feeder =
+            hops.feed(entries, self.config.files_under(&limits), move |batch| feeding.blocking_send(batch).is_ok());
+        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
         let crew = Arc::new(Crew {
-            hops: Hops::new(context, &self.config, &limits, try_send),
+            hops,
             permits: Arc::new(Semaphore::new(in_flight)),
             records,
             tasks: AtomicU64::new(0),
