@@ -39,7 +39,7 @@ use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Select, Sender, unbounded};
 
 use crate::budget::lock;
 use crate::divide::Promise;
@@ -120,6 +120,15 @@ impl<A: Analysis> Crossing<A> {
     /// crossed already. To be called when the small side has ended, and when the large side has.
     pub fn close(&self) {
         *lock(&self.way.0) = None;
+    }
+
+    /// Waits until a file has gone over; `false` if the way was closed before one did. Who starts the large side no earlier
+    /// does not start it for nothing.
+    pub fn is_used(&self) -> bool {
+        let mut select = Select::new();
+        select.recv(&self.crossed.0);
+        select.ready();
+        !self.crossed.0.is_empty()
     }
 
     /// Closes the way and reads, one after the other, what has crossed and was taken by nobody, because the large side ended

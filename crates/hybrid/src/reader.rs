@@ -95,7 +95,8 @@ impl<A: Analysis> HybridReader<A> {
     /// # Errors
     ///
     /// - [`ReaderError::Start`] if a thread cannot be started.
-    /// - What the small side says if it cannot start. If the large side cannot, the small side reads every file.
+    /// - What the small side says if it cannot start. If the large side cannot, which is started for the first file that is
+    ///   its own, every file is read all the same: those that have gone over by one thread, the others by the small side.
     pub fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
         let run = job.start();
         let (limits, sides) = (run.limits.clone(), self.clone());
@@ -110,20 +111,22 @@ impl<A: Analysis> HybridReader<A> {
         let Producer { entries, context, outlet } = producer;
         let Split { small, large, crossing } = Split::of(entries, context, limits, self.config.threshold);
         scope(|scope| {
-            let (ready, is_ready) = bounded(1);
-            let large = large.when_begun(move || ready.send(()).unwrap_or_default());
             let (landing, mut lane) = (crossing.clone(), Lane::new(&outlet, Side::Large));
             // A number that no thread of the large side has.
             let afterwards = WorkerId::Thread(limits.effective_workers());
             let thread = Builder::new().name("polyread-large".to_owned()).spawn_scoped(scope, move || {
+                // Its threads are not started for nothing.
+                if !landing.is_used() {
+                    return Ok(Ok(()));
+                }
                 let mut sink = |record| lane.take(record);
-                let read = catch_unwind(AssertUnwindSafe(|| self.large.read(large, &mut sink)));
+                let read = catch_unwind(AssertUnwindSafe(|| self.large.read(large, &mut sink).map(drop)));
                 // Nothing, unless that ended before its time.
                 let _ = landing.read_rest(afterwards).try_for_each(&mut sink);
                 read
             });
-            // What is to go over must not come before there is somebody who takes it; if nobody will, nothing goes.
-            if is_ready.recv().is_err() {
+            // What is to go over must find somebody who takes it.
+            if thread.is_err() {
                 crossing.close();
             }
 
@@ -143,10 +146,10 @@ impl<A: Analysis> HybridReader<A> {
                 Err(panic) => resume_unwind(panic),
             }
             match large_read {
-                Ok(Ok(Ok(_))) => {}
-                Ok(Ok(Err(error))) => tracing::warn!(%error, "the small side has read the large files too"),
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error))) => tracing::warn!(%error, "the large files were read without the large side"),
                 Ok(Err(panic)) => resume_unwind(panic),
-                Err(error) => tracing::warn!(%error, "the small side has read the large files too"),
+                Err(error) => tracing::warn!(%error, "the large files were read without the large side"),
             }
         });
     }

@@ -215,12 +215,30 @@ fn a_small_side_that_cannot_start_is_the_error_of_the_run() {
 }
 
 #[test]
-fn without_a_large_side_the_small_one_reads_everything() {
+fn without_a_large_side_everything_is_read_all_the_same() {
     let tree = both_sides(100);
     let (records, summary) =
         read(&HybridReader::of(TokioReader::new(), Broken), job(tree.path(), ByteCount::default()));
     assert_eq!((records.len(), summary.read, summary.stopped), (100, 100, None));
-    assert!(records.iter().all(|record| record.side == Some(Side::Small)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_large_side_is_not_started_for_nothing() {
+    polyread_conformance::run_alone(|| {
+        let threads = || {
+            let tasks = fs::read_dir("/proc/self/task").unwrap();
+            let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+            names.filter(|name| name.starts_with("polyread-rayon")).count()
+        };
+        // More than may wait for a consumer, so that the run is not over before it is looked at.
+        for (tree, has_large) in [(tree::many(4_000), false), (both_sides(4_000), true)] {
+            let limits = Limits::default().workers(2);
+            let records = HybridReader::new().records(job(tree.path(), ByteCount::default()).limits(limits)).unwrap();
+            let seen = records.step_by(100).map(|_| threads()).max().unwrap();
+            assert_eq!(seen > 0, has_large, "{seen} threads of the large side");
+        }
+    });
 }
 
 #[test]
