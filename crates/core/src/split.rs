@@ -1,20 +1,21 @@
 //! One run on two sides: its files are told apart where they are opened, by their size, and read by two readers at once.
 //!
 //! ```text
-//!  Entries ──► small job ──► scanner: open, fstat ──┬── below the threshold: read here
+//!  Entries ──► small job ──► scanner: open, read ───┬── below the threshold: read here
 //!                                                   │
-//!                                                   └── from it on: crosses over, open, with its stat and its seat
+//!                                                   └── from it on: crosses over, open, with its size and its place
 //!                                                          │
 //!                                             large job ◄──┘ scanner: reads what is open already
 //! ```
 //!
-//! A file that crosses over costs no call more than one that stays: it is opened once, asked for its size once, and
-//! closed by whoever read it.
+//! A file that stays costs no call more than in an undivided run: its first read, which is no longer than the threshold, has
+//! told its end. One that crosses over has been asked for its size and rewound. It is opened once, and closed by whoever read
+//! it. Where a read does not tell the end, the size is asked for first.
 //!
 //! # One set of limits
 //!
-//! Both sides share the run's room for contents, and one [`Gate`]. It has as many seats as files may be read at once, and
-//! as many places as files may be open. A scanner of the small side takes both before it opens a file, and keeps them, over
+//! Both sides share the run's room for contents, and one [`Gate`]. It has as many seats as files may be read at once, which
+//! follows what is found to be waited for, and as many places as files may be open. A scanner of the small side takes both before it opens a file, and keeps them, over
 //! as many files as its worker has at hand, until [`FileScanner::rest`](crate::FileScanner::rest). A file that crosses over
 //! takes the place along, so that the way over needs no other bound; whoever reads it on the large side takes a seat for
 //! it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                      ┌────────────── small side (tokio) ──────────────┐
-//!  discovery ────────► │ open, fstat ── below the threshold ──► read    │ ──► records ──┐
+//!  discovery ────────► │ open, read ── below the threshold ──► analyse  │ ──► records ──┐
 //!                      └──────┬─────────────────────────────────────────┘               ▼
 //!                             │ from the threshold on:                            one bounded channel ──► consumer
 //!                             ▼ the open file, its size, its place                      ▲
@@ -11,11 +11,13 @@
 //!                      └────────────────────────────────────────────────┘
 //! ```
 //!
-//! Every file is opened on the small side, and there its size is asked for, once. So the routing costs no system call, and
-//! what decides is the size of what was opened, not of what was listed.
+//! Every file is opened on the small side and read there up to the threshold. One that ends before it has been read, and its
+//! routing has cost no system call; any other is asked for its size and, if it is large, rewound and sent over. Where a read
+//! does not tell the end of a file, the size is asked for first. So what decides is the size of what was opened, not of what
+//! was listed.
 //!
 //! Both sides work under one set of limits. As many seats as files may be read at once are shared between them, and as many
-//! places as files may be open. A worker takes both before it opens a file; a file that crosses over takes its place along,
+//! places as files may be open. There are more seats than workers while a device is what the small side waits for. A worker takes both before it opens a file; a file that crosses over takes its place along,
 //! which therefore is also the bound of what waits for the large side. Everything else waits for the consumer, as it does
 //! in the readers themselves.
 
