@@ -85,8 +85,9 @@ impl<A: Analysis> Split<A> {
     /// Splits a run whose files of `threshold` bytes or more are to be read on the large side: with 0 these are all, with
     /// [`u64::MAX`] none.
     ///
-    /// On both sides together, no more files are read at once than [`Limits::effective_workers`], and no more are open than
-    /// [`Limits::max_open_files`]. A single worker has one file open at a time.
+    /// On both sides together, no more files are read at once than [`Limits::effective_workers`], unless an async side finds
+    /// that a device is what they wait for, and no more are open than [`Limits::max_open_files`]. A single worker has one file
+    /// open at a time.
     pub fn of(entries: Entries, context: Context<A>, limits: &Limits, threshold: u64) -> Self {
         let whole = Arc::clone(&context.shared);
         let (sender, crossed) = unbounded();

@@ -54,7 +54,7 @@ impl Config {
         self.arguments([test, "--exact", "--nocapture"])
     }
 
-    /// The most files in one message to a worker, at least 1. A worker that has read a megabyte sends the rest of a batch
+    /// The most files in one message to a worker, at least 1. A worker that has read 4 MiB sends the rest of a batch
     /// back, so that others can have it. Default: 128: with one file a message, messages cost more than reading.
     #[must_use]
     pub fn batch(mut self, files: usize) -> Self {

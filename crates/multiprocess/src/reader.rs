@@ -16,6 +16,9 @@
 //!                     consumer
 //! ```
 //!
+//! The run begins with the first process that is ready. A large file whose analysis can be combined is read in parts by
+//! several of them, as `parts.rs` tells.
+//!
 //! A supervisor knows of every file that its process has in hand, and the process writes into shared memory which one it
 //! has begun. So whatever becomes of the process, killed, stopped, hung or talking nonsense, each of its files has its
 //! record in the end: those it had begun are tried once more, each alone, and those it had not go back to the queue.

@@ -1,9 +1,9 @@
 //! The model: batches of entries enter a pool, are split in halves, and idle threads steal the halves.
 //!
 //! ```text
-//!  discovery ──► feeder thread ──► pool: [batch of 64]
-//!                (waits while       join: [32]      [32] ◄─ stolen by an idle thread
-//!                 the pool is             [16][16]  [16][16]
+//!  discovery ──► feeder thread ──► pool: [batch of 128]
+//!                (waits while       join: [64]      [64] ◄─ stolen by an idle thread
+//!                 the pool is               │
 //!                 full)                     │ leaf: read one after the other, one buffer for each thread
 //!                                           ▼
 //!  consumer ◄── bounded channel ◄── records, a leaf at a time

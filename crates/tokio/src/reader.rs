@@ -8,8 +8,8 @@
 //!                   │
 //!        ┌──────────┼──────────┐
 //!     task-0     task-1     task-2 …      each: a hop to the blocking pool that reads up to 64 files,
-//!        └──────────┼──────────┘          then `send(records).await`, then the permit goes back
-//!                   ▼ bounded channel
+//!        └──────────┼──────────┘          then `send(records).await`, then the permit goes back,
+//!                   ▼ bounded channel     with more if hops wait for a device
 //!               RecordStream
 //! ```
 //!

@@ -29,9 +29,10 @@ impl Config {
         self
     }
 
-    /// The most files that one hop carries, at least 1. A hop ends early when it has read half a megabyte, so that large
-    /// files travel alone, and when it has taken a millisecond while others could read what it still carries. Default: 64; with 1 each file pays for a hop of its own, as it does with the `fs` modules of
-    /// the runtimes.
+    /// The most files that one hop carries, at least 1. A hop ends early when it has read 2 MiB, so that large files travel
+    /// alone, and, unless the number of hops is [set](Self::hops_in_flight), when it has taken a millisecond while others could
+    /// read what it still carries. Default: 64; with 1 each file pays for a hop of its own, as it does with the `fs` modules
+    /// of the runtimes.
     ///
     /// Under a [time limit](Limits::timeout) it is always 1, so that a file that hangs can be abandoned alone.
     #[must_use]
