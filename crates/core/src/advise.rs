@@ -17,18 +17,16 @@
 //! # What the rules are worth
 //!
 //! They are older than this project: they come from a comparison of four ways to read files in Python, and are kept with
-//! their thresholds and figures, because they are what people start from. They are no measurements, and where there
-//! are some, these do not bear them out. In the run recorded in `docs/runs/2026-11-22-2-cores` (two cores, warm cache,
-//! words counted, of the models only `rayon`, `tokio` and `sequential`):
+//! their thresholds and figures, because they are what people start from. They are no measurements, and their reasons do
+//! not all hold here:
 //!
-//! - *Async for many small files*: on 50,000 files of about 1 kB, `rayon` (200.9 ms) and `tokio` (210.0 ms) tie. They tie
-//!   on the mixed and on the large files as well.
-//! - *8 kB for each task, 8 MB for each thread, 10 MB for each process*, which the rules reckon with: the whole process
-//!   had 7.57 MiB at its peak with `tokio` on the small files and 6.65 MiB with `rayon`, on two threads and those of the
-//!   walk. Processes were not measured.
+//! - *Async for many small files*: a task that waits costs little, but with a warm cache none waits, and with a cold one each
+//!   file that is waited for takes a thread of the runtime's, under tasks too.
+//! - *8 kB for each task, 8 MB for each thread, 10 MB for each process*: a task that reads has a thread. A thread takes the
+//!   pages that it touches and not the addresses that are reserved for it, and a worker process is no interpreter.
+//! - *Processes where the processor is busy*: Python's threads take turns, those of Rust do not.
 //!
-//! That run says nothing of `hybrid` and `multiprocess`, of a cold cache or of more cores. And the reason for *processes
-//! where the processor is busy* was Python's: its threads take turns, those of Rust do not.
+//! What was measured is told in `docs/performance.md`, and of how many cores and which cache.
 //!
 //! What is best for a tree on a machine is what `cargo xtask bench PATH` finds there.
 

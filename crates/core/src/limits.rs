@@ -33,8 +33,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Files read at the same time by a model whose worker is a thread or a process; for the async models, hops in
-    /// flight are their own setting, and for rings of io_uring, of which these are the number, files in flight are. At least 1, at most 1024. Default: the number of cores this process may use.
+    /// Files read at the same time by a model whose worker is a thread or a process, and in a hybrid run by both sides unless
+    /// they wait for a device; for the async models, hops in flight are their own setting, and for rings of io_uring, of which
+    /// these are the number, files in flight are. At least 1, at most 1024. Default: the number of cores this process may use.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.clamp(1, MOST_AT_ONCE);
@@ -64,8 +65,8 @@ impl Limits {
         self
     }
 
-    /// Largest file in bytes; a larger one is refused as [`TooLarge`](crate::ErrorKind::TooLarge) before it is read,
-    /// and one that grows beyond it while it is read ends there. Default: none.
+    /// Largest file in bytes; a larger one is refused as [`TooLarge`](crate::ErrorKind::TooLarge) before the
+    /// analysis sees any of it, and one that grows beyond it while it is read ends there. Default: none.
     #[must_use]
     pub fn max_file_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_file_size = bytes.into();

@@ -33,7 +33,7 @@ pub struct Settings {
     /// [`Limits::max_open_files`]: what a semaphore around each file bounds.
     pub max_open_files: Option<usize>,
     /// Hops in flight of an async reader (`hops_in_flight` in the configuration of `polyread-tokio`), which are what
-    /// tasks hold a permit for. Its default is twice the workers.
+    /// tasks hold a permit for. By default it begins at twice the workers and follows what hops wait for.
     pub hops_in_flight: Option<usize>,
 }
 
