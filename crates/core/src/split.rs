@@ -14,11 +14,11 @@
 //!
 //! # One set of limits
 //!
-//! Both sides share the run's room for contents, and one [`Gate`]. It has as many seats as files may be read at once, which
-//! follows what is found to be waited for, and as many places as files may be open. A scanner of the small side takes both before it opens a file, and keeps them, over
-//! as many files as its worker has at hand, until [`FileScanner::rest`](crate::FileScanner::rest). A file that crosses over
-//! takes the place along, so that the way over needs no other bound; whoever reads it on the large side takes a seat for
-//! it.
+//! Both sides share the run's room for contents, and one [`Gate`]. It has as many seats as files may be read at once,
+//! which follows what is found to be waited for, and as many places as files may be open. A scanner of the small side
+//! takes both before it opens a file, and keeps them, over as many files as its worker has at hand, until
+//! [`FileScanner::rest`](crate::FileScanner::rest). A file that crosses over takes the place along, so that the way
+//! over needs no other bound; whoever reads it on the large side takes a seat for it.
 //!
 //! # Why nobody waits for ever
 //!

@@ -16,10 +16,11 @@
 //! does not tell the end of a file, the size is asked for first. So what decides is the size of what was opened, not of what
 //! was listed.
 //!
-//! Both sides work under one set of limits. As many seats as files may be read at once are shared between them, and as many
-//! places as files may be open. There are more seats than workers while a device is what the small side waits for. A worker takes both before it opens a file; a file that crosses over takes its place along,
-//! which therefore is also the bound of what waits for the large side. Everything else waits for the consumer, as it does
-//! in the readers themselves.
+//! Both sides work under one set of limits. As many seats as files may be read at once are shared between them, and as
+//! many places as files may be open. There are more seats than workers while a device is what the small side waits for.
+//! A worker takes both before it opens a file; a file that crosses over takes its place along, which therefore is also
+//! the bound of what waits for the large side. Everything else waits for the consumer, as it does in the readers
+//! themselves.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
