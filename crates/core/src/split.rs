@@ -29,7 +29,8 @@
 //!   nothing any more. A worker hands over the records that it keeps to itself before it waits for room
 //!   (`before_waiting`). So room comes back from the consumer alone.
 //! - Seats are held by workers that have a file at hand: they wait for room at the most, or for the consumer, to hand over
-//!   records before that. So seats come back.
+//!   records before that, or for those who help with a large file and are in the middle of a range, who wait for nothing.
+//!   So seats come back.
 //! - Who waits for a seat holds no other, has handed its records over and has no room. A large file that waits for one
 //!   has a place; but nobody with a seat ever waits for a place. So places come back too.
 //!
