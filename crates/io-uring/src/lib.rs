@@ -28,8 +28,12 @@
 // What to print, and whether to end, is the program's to decide.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
+#[cfg(target_os = "linux")]
+mod again;
 mod available;
 mod config;
+#[cfg(target_os = "linux")]
+mod crew;
 #[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
 mod reader;
 #[cfg(target_os = "linux")]

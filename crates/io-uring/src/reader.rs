@@ -20,20 +20,21 @@
 //! The ring is the fast lane for what most files are: regular, small, and quiet. It reads what it has opened, and the moment
 //! anything is different (an error, a full buffer, a file that will not end), the file goes to the
 //! [`FileScanner`](polyread_core::FileScanner), which begins anew. So every error, limit and odd file is told by the one place
-//! that tells it for all readers. How the fast lane knows the end of a file without asking for its size is told in
+//! that tells it for all readers. A file that is very large is read in ranges, by its thread and by those that have nothing to
+//! do meanwhile. How the fast lane knows the end of a file without asking for its size is told in
 //! `worker.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Sender, bounded};
 use polyread_core::{
-    Analysis, Context, Entries, Entry, FileReader, FileResult, Job, Limits, Outlet, Producer, ReaderError, Records,
-    Sink, Summary, WorkerId, join_in_time,
+    Analysis, Entries, Entry, FileReader, Job, Limits, Producer, ReaderError, Records, Sink, Summary, WorkerId,
+    join_in_time,
 };
 
-use crate::worker::Worker;
+use crate::again::Again;
+use crate::crew::{Crew, Plan};
 use crate::{Config, Unavailable};
 
 const NAME: &str = "io-uring";
@@ -91,9 +92,7 @@ impl IoUringReader {
         let run = job.start();
         let (config, limits) = (self.config.clone(), run.limits.clone());
         let rings = limits.effective_workers();
-        Records::of(NAME, run, DELIVERIES_AHEAD * rings, move |Producer { entries, context, outlet }| {
-            Crew::new(config, limits, context, outlet).read(entries);
-        })
+        Records::of(NAME, run, DELIVERIES_AHEAD * rings, move |producer| Crew::read(config, limits, producer))
     }
 }
 
@@ -107,53 +106,30 @@ impl<A: Analysis> FileReader<A> for IoUringReader {
     }
 }
 
-/// The threads of one run, as the one that feeds them sees them.
-struct Crew<A: Analysis> {
-    plan: Arc<Plan<A>>,
-    outlet: Outlet<FileResult<A::Output>>,
-    batches: Receiver<Vec<Entry>>,
-    again: (Sender<Entry>, Receiver<Entry>),
-    /// A worker drops its end when it has handed over its last record. Nothing is ever sent.
-    at_work: (Sender<()>, Receiver<()>),
-    threads: Vec<JoinHandle<()>>,
-}
-
-/// What all workers go by.
-pub(crate) struct Plan<A: Analysis> {
-    pub(crate) config: Config,
-    pub(crate) limits: Limits,
-    pub(crate) context: Context<A>,
-    pub(crate) rings: usize,
-}
-
 impl<A: Analysis> Crew<A> {
-    fn new(config: Config, limits: Limits, context: Context<A>, outlet: Outlet<FileResult<A::Output>>) -> Self {
-        let rings = limits.effective_workers();
-        let plan = Arc::new(Plan { config, limits, context, rings });
-        let (_, batches) = bounded(0);
-        Self { plan, outlet, batches, again: unbounded(), at_work: bounded(0), threads: Vec::new() }
-    }
-
     /// Reads all entries, and returns when their records have been handed over.
-    fn read(mut self, entries: Entries) {
+    fn read(config: Config, limits: Limits, Producer { entries, context, outlet }: Producer<A>) {
+        let plan = Arc::new(Plan::new(config, limits, context));
+        let ((at_work, rest), (sender, batches)) = (bounded(0), bounded(BATCHES_AHEAD * plan.rings));
+        let crew = Self { plan: Arc::clone(&plan), outlet: outlet.clone(), batches, again: Again::new(), at_work };
         // A panic of the caller's iterator is the caller's, after what came before it.
-        let fed = catch_unwind(AssertUnwindSafe(|| self.feed(entries)));
-        let Self { again, at_work, threads, .. } = self;
-        // The workers wait for each other's files until the last way in is gone, and this thread for the workers.
-        drop((again, at_work.0));
-        let _ = at_work.1.recv();
+        let fed = catch_unwind(AssertUnwindSafe(|| crew.feed(entries, &sender)));
+        // The workers wait for batches and for each other's files until the last way in is gone, and this thread for them.
+        drop((crew, sender));
+        let _ = rest.recv();
         // Their work is done; one of them may be left with a call that hangs, and keeps its ring until that returns.
+        let threads = std::mem::take(&mut *plan.threads());
         let ended: Vec<_> = threads.into_iter().filter_map(join_in_time).collect();
+        // For the consumer the run is over with the last outlet.
+        drop(outlet);
         if let Some(panic) = [fed].into_iter().chain(ended).find_map(Result::err) {
             resume_unwind(panic);
         }
     }
 
-    /// Starts a thread for each entry that is seen, up to one for each ring: one file does not wait for two rings.
-    fn feed(&mut self, mut entries: Entries) {
-        let most = self.plan.rings;
-        let (sender, batches) = bounded(BATCHES_AHEAD * most);
-        self.batches = batches;
+    /// Sees to it that there is a thread for each entry that is seen, up to one for each ring: one file does not wait for two
+    /// rings, unless it is so large that its thread asks for more.
+    fn feed(&self, mut entries: Entries, sender: &Sender<Vec<Entry>>) {
         let mut seen = 0_usize;
         loop {
             let batch = entries.next_batch(BATCH);
@@ -161,8 +137,7 @@ impl<A: Analysis> Crew<A> {
                 return;
             }
             seen = seen.saturating_add(batch.len());
-            while self.threads.len() < most.min(seen) && self.start_one() {}
-            if self.threads.is_empty() {
+            if self.muster(seen) == 0 {
                 // The system has no thread to give: this one reads, without a ring.
                 let mut scanner = self.plan.context.scanner();
                 for entry in batch {
@@ -175,18 +150,5 @@ impl<A: Analysis> Crew<A> {
                 return;
             }
         }
-    }
-
-    fn start_one(&mut self) -> bool {
-        let number = self.threads.len();
-        let (plan, outlet) = (Arc::clone(&self.plan), self.outlet.clone());
-        let (batches, again, at_work) = (self.batches.clone(), self.again.clone(), self.at_work.0.clone());
-        let thread = std::thread::Builder::new().name(format!("polyread-ring-{number}")).spawn(move || {
-            let (ring, idle_scanner) = Worker::new(number, &plan, batches, again, outlet).run();
-            drop((idle_scanner, plan, at_work));
-            // Waits for the kernel, if it has not let go of a buffer yet.
-            drop(ring);
-        });
-        thread.map(|thread| self.threads.push(thread)).is_ok()
     }
 }

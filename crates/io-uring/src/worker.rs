@@ -29,31 +29,24 @@
 //!   not followed here: entries that may be reached through links that lead anywhere go to the scanner. One that gives bytes
 //!   without end, as `/dev/zero`, fills the buffer and goes to the scanner too.
 
+mod giving_up;
+mod scanning;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
-use polyread_core::{
-    Analysis, Context, Entry, ErrorKind, FileEntry, FileResult, FileScanner, Leave, Operation, Outlet, ReadError,
-    WorkerId,
-};
+use polyread_core::{Analysis, Context, Entry, FileEntry, FileResult, FileScanner, Leave, WorkerId};
 use rustix::io::Errno;
 
-use crate::reader::Plan;
+use crate::again::Next;
+use crate::crew::{Crew, Plan};
 use crate::ring::Ring;
 
 /// Records handed over at once.
 const RECORDS: usize = 16;
 
-/// Bytes and files that a thread reads again before it looks at its ring.
-const AGAIN_BYTES: u64 = 512 * 1024;
-const AGAIN_FILES: usize = 16;
-
 /// How long a thread waits before it looks whether the run was cancelled or a file is late.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// How long a read may take before somebody looks what it reads from.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Worker<A: Analysis> {
     id: WorkerId,
@@ -68,11 +61,7 @@ pub(crate) struct Worker<A: Analysis> {
     /// Closed with the next turn.
     closing: Vec<Leave>,
     backlog: VecDeque<Entry>,
-    batches: Receiver<Vec<Entry>>,
-    again: Receiver<Entry>,
-    /// `None` when this worker begins no more files.
-    to_again: Option<Sender<Entry>>,
-    outlet: Outlet<FileResult<A::Output>>,
+    crew: Crew<A>,
     done: Vec<FileResult<A::Output>>,
     completed: Vec<(usize, Result<usize, Errno>)>,
     buffer: usize,
@@ -114,14 +103,8 @@ enum Step {
 }
 
 impl<A: Analysis> Worker<A> {
-    pub(crate) fn new(
-        number: usize,
-        plan: &Plan<A>,
-        batches: Receiver<Vec<Entry>>,
-        (to_again, again): (Sender<Entry>, Receiver<Entry>),
-        outlet: Outlet<FileResult<A::Output>>,
-    ) -> Self {
-        let Plan { config, limits, context, rings } = plan;
+    pub(crate) fn new(number: usize, crew: Crew<A>) -> Self {
+        let Plan { config, limits, context, rings, .. } = &*crew.plan;
         let lanes = config.in_flight.min(context.open_files_of_each(limits, *rings));
         let ring = Ring::new(lanes, config.buffer).ok();
         Self {
@@ -135,15 +118,12 @@ impl<A: Analysis> Worker<A> {
             lost: 0,
             closing: Vec::new(),
             backlog: VecDeque::new(),
-            batches,
-            again,
-            to_again: Some(to_again),
-            outlet,
             done: Vec::new(),
             completed: Vec::new(),
             buffer: config.buffer,
             time_limit: limits.time_limit(),
             away: Duration::ZERO,
+            crew,
         }
     }
 
@@ -166,36 +146,25 @@ impl<A: Analysis> Worker<A> {
     fn take_up(&mut self) -> bool {
         // In a split run every file at hand is ended before new ones are begun, so that the other side gets its turn.
         let takes_more = self.flying == 0 || !self.context.is_split();
-        if takes_more && self.backlog.len() < self.free.len().max(1) && self.again.is_empty() {
-            self.backlog.extend(self.batches.try_recv().into_iter().flatten());
+        if takes_more && self.backlog.len() < self.free.len().max(1) && self.crew.again.is_empty() {
+            self.backlog.extend(self.crew.batches.try_recv().into_iter().flatten());
         }
         if self.flying > 0 || !self.backlog.is_empty() || !self.closing.is_empty() {
             return true;
         }
-        self.hand_over();
-        self.scanner.rest();
         loop {
-            let received = if self.to_again.is_some() {
-                select! {
-                    recv(self.batches) -> batch => match batch {
-                        Ok(batch) => { self.backlog.extend(batch); return true }
-                        // Nothing is begun here any more; what others begin may still come by.
-                        Err(_) => { self.to_again = None; continue }
-                    },
-                    recv(self.again) -> entry => entry.map_err(|_| RecvTimeoutError::Disconnected),
-                    default(LOOK) => Err(RecvTimeoutError::Timeout),
+            self.hand_over();
+            self.scanner.rest();
+            match self.crew.again.wait(&self.crew.batches) {
+                Some(Next::Batch(batch)) => self.backlog.extend(batch),
+                Some(Next::File(entry)) => _ = self.scan(entry),
+                Some(Next::Part(division)) => {
+                    self.scanner.help(&division);
+                    continue;
                 }
-            } else {
-                self.again.recv_timeout(LOOK)
-            };
-            match received {
-                Ok(entry) => {
-                    self.scan(entry);
-                    return true;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
+                None => return false,
             }
+            return true;
         }
     }
 
@@ -217,7 +186,7 @@ impl<A: Analysis> Worker<A> {
             let leave = match self.scanner.try_leave() {
                 // Only who has no file open may wait; those that are being closed are, until the next turn.
                 None if self.flying + self.closing.len() == 0 => {
-                    self.outlet.send(std::mem::take(&mut self.done));
+                    self.crew.outlet.send(std::mem::take(&mut self.done));
                     self.scanner.leave_after_waiting()
                 }
                 leave => leave,
@@ -250,7 +219,7 @@ impl<A: Analysis> Worker<A> {
         let Some(ring) = self.ring.as_mut().filter(|_| self.flying + self.lost + self.closing.len() > 0) else {
             return;
         };
-        let waits = self.again.is_empty() && (self.flying > 0 || !self.backlog.is_empty());
+        let waits = self.crew.again.is_empty() && (self.flying > 0 || !self.backlog.is_empty());
         if ring.turn(if waits { LOOK } else { Duration::ZERO }).is_err() {
             return self.lose_ring();
         }
@@ -268,23 +237,6 @@ impl<A: Analysis> Worker<A> {
             self.advance(lane, result);
         }
         self.completed = completed;
-    }
-
-    /// Reads that take long are called back, once each: the kernel lets a read of a FIFO wait for a writer, whatever its flags
-    /// say. Others go on.
-    fn call_back(&mut self) {
-        let Some(ring) = &mut self.ring else { return };
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
-            if let Lane::Flying(Flight {
-                step: Step::Reading | Step::ProbingEnd { .. }, was_called_back, since, ..
-            }) = lane
-                && !*was_called_back
-                && since.elapsed() > PATIENCE
-            {
-                *was_called_back = true;
-                ring.cancel(number);
-            }
-        }
     }
 
     /// Takes a file one step further.
@@ -337,7 +289,7 @@ impl<A: Analysis> Worker<A> {
     fn analyse(&mut self, lane: usize, flight: Flight, bytes: usize) {
         let Some(ring) = &self.ring else { return };
         let begun = self.time_limit.map(|_| Instant::now());
-        let (outlet, done) = (&self.outlet, &mut self.done);
+        let (outlet, done) = (&self.crew.outlet, &mut self.done);
         let mut before_waiting = |_| _ = outlet.send(std::mem::take(done));
         let content = ring.content(lane, bytes);
         let read = self.scanner.scan_content(flight.entry, content, flight.since, self.id, &mut before_waiting);
@@ -359,92 +311,10 @@ impl<A: Analysis> Worker<A> {
         self.free.push(lane);
     }
 
-    /// Files in lanes whose time is over, or all of them when the run is, have their records now, whatever the kernel does.
-    fn give_up_files(&mut self) {
-        let is_over = self.context.is_cancelled();
-        if self.flying == 0 || !(is_over || self.time_limit.is_some()) {
-            return;
-        }
-        for lane in 0..self.lanes.len() {
-            let Lane::Flying(flight) = &self.lanes[lane] else { continue };
-            let time = flight.since.elapsed().saturating_sub(self.away - flight.away);
-            let limit = self.time_limit.filter(|limit| time > *limit);
-            if !is_over && limit.is_none() {
-                continue;
-            }
-            let is_open = !matches!(flight.step, Step::Opening);
-            let lost = std::mem::replace(&mut self.lanes[lane], Lane::Lost { is_open });
-            let Lane::Flying(Flight { entry: Entry { index, found: Ok(file) }, since, .. }) = lost else { continue };
-            let operation = if is_open { Operation::Read } else { Operation::Open };
-            let error = match limit {
-                Some(limit) => ReadError::new(ErrorKind::Timeout, operation, file.path())
-                    .with_detail(format!("the limit is {limit:?} for each file")),
-                None => ReadError::new(ErrorKind::Cancelled, operation, file.path()),
-            };
-            let mut record = FileResult::failed(index, error, self.id);
-            record.elapsed = since.elapsed();
-            self.done.push(record);
-            self.flying -= 1;
-            self.lost += 1;
-            self.ring.iter_mut().for_each(|ring| ring.cancel(lane));
-        }
-    }
-
-    /// Gives a file to whichever thread has a moment for it.
-    fn put_again(&mut self, entry: Entry) {
-        let sent = match &self.to_again {
-            Some(to_again) => to_again.send(entry).map_err(|back| back.0),
-            None => Err(entry),
-        };
-        if let Err(entry) = sent {
-            self.scan(entry);
-        }
-    }
-
-    /// Reads some of the files that did not fit into a lane, while one of the files that may be open is not.
-    fn read_again(&mut self) {
-        let open = self.flying + self.closing.len();
-        if open > 0 && (self.context.is_split() || open >= self.lanes.len()) {
-            return;
-        }
-        let (mut files, mut bytes) = (0, 0);
-        while files < AGAIN_FILES
-            && bytes < AGAIN_BYTES
-            && let Ok(entry) = self.again.try_recv()
-        {
-            bytes += self.scan(entry);
-            files += 1;
-        }
-    }
-
-    /// Reads a file as every other reader does. Returns its bytes.
-    fn scan(&mut self, entry: Entry) -> u64 {
-        let begun = self.time_limit.map(|_| Instant::now());
-        let (outlet, done) = (&self.outlet, &mut self.done);
-        let record = self.scanner.scan(entry, self.id, &mut |_| _ = outlet.send(std::mem::take(done)));
-        self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-        let bytes = record.as_ref().map_or(0, |record| record.bytes);
-        self.done.extend(record);
-        bytes
-    }
-
     fn hand_over(&mut self) {
         let begun = self.time_limit.map(|_| Instant::now());
-        self.outlet.send(std::mem::take(&mut self.done));
+        self.crew.outlet.send(std::mem::take(&mut self.done));
         self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-    }
-
-    /// The system takes no more calls from this ring. Its files are read again, without one.
-    fn lose_ring(&mut self) {
-        self.ring = None;
-        (self.flying, self.lost) = (0, 0);
-        self.closing.clear();
-        self.free.clear();
-        for lane in std::mem::take(&mut self.lanes) {
-            if let Lane::Flying(flight) = lane {
-                self.put_again(flight.entry);
-            }
-        }
     }
 }
 

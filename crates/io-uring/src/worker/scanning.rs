@@ -1,0 +1,54 @@
+//! Files that are not for a lane: passed on to whoever has a moment for them, and read as every other reader does.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use polyread_core::{Analysis, Entry, Offer};
+
+use super::Worker;
+
+/// Bytes and files that a thread reads again before it looks at its ring.
+const AGAIN_BYTES: u64 = 512 * 1024;
+const AGAIN_FILES: usize = 16;
+
+impl<A: Analysis> Worker<A> {
+    /// Gives a file to whichever thread has a moment for it.
+    pub(super) fn put_again(&mut self, entry: Entry) {
+        if let Err(entry) = self.crew.again.put(entry) {
+            self.scan(entry);
+        }
+    }
+
+    /// Reads some of the files that did not fit into a lane, while one of the files that may be open is not.
+    pub(super) fn read_again(&mut self) {
+        let open = self.flying + self.closing.len();
+        if open > 0 && (self.context.is_split() || open >= self.lanes.len()) {
+            return;
+        }
+        let (mut files, mut bytes) = (0, 0);
+        while files < AGAIN_FILES
+            && bytes < AGAIN_BYTES
+            && let Some(entry) = self.crew.again.try_take()
+        {
+            bytes += self.scan(entry);
+            files += 1;
+        }
+    }
+
+    /// Reads a file as every other reader does, with the help of whoever has a moment. Returns its bytes.
+    pub(super) fn scan(&mut self, entry: Entry) -> u64 {
+        let begun = self.time_limit.map(|_| Instant::now());
+        let (crew, done) = (&self.crew, &mut self.done);
+        let mut before_waiting = |_| _ = crew.outlet.send(std::mem::take(done));
+        let mut offer = |division: &_| {
+            crew.call_for_help(division);
+            ControlFlow::Continue(())
+        };
+        let offer: Option<&mut Offer<'_, A>> = if crew.plan.rings > 1 { Some(&mut offer) } else { None };
+        let record = self.scanner.scan_with(entry, self.id, &mut before_waiting, offer);
+        self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let bytes = record.as_ref().map_or(0, |record| record.bytes);
+        self.done.extend(record);
+        bytes
+    }
+}
