@@ -53,7 +53,7 @@ const DELIVERIES_AHEAD: usize = 4;
 /// A record's worker is the ring that read it, `ring-0` to `ring-N`, for [`Limits::workers`](polyread_core::Limits::workers)
 /// rings or fewer if fewer files may be open. Under [`Limits::timeout`](polyread_core::Limits::timeout) a small file whose call
 /// does not return is given up and its lane left behind, while the others go on. A large file is read by blocking calls:
-/// there a call that hangs keeps its ring's thread until it returns.
+/// there a call that hangs keeps its ring's thread until it returns, and with it the one that it helps.
 #[derive(Clone, Debug, Default)]
 pub struct IoUringReader {
     config: Config,
