@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use pieces::Pieces;
 use rustix::fs::Stat;
@@ -49,6 +49,8 @@ pub(crate) const DIVIDED_FROM: u64 = 4 * RANGE;
 pub struct Promise {
     /// Its size in bytes.
     pub size: u64,
+    /// Device and inode: which file it is.
+    file: (u64, u64),
     /// When it was written to last, in seconds and nanoseconds.
     modified: (i64, i64),
 }
@@ -56,13 +58,25 @@ pub struct Promise {
 impl Promise {
     /// What a single read has seen from the beginning to the end of a file is all that there was of it.
     pub(crate) fn kept(size: u64) -> Self {
-        Self { size, modified: (0, 0) }
+        Self { size, file: (0, 0), modified: (0, 0) }
     }
 
     pub(crate) fn of(stat: &Stat) -> Self {
         // The types differ between targets.
         let modified = (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
-        Self { size: u64::try_from(stat.st_size).unwrap_or(0), modified }
+        Self { size: u64::try_from(stat.st_size).unwrap_or(0), file: (stat.st_dev, stat.st_ino), modified }
+    }
+
+    /// The device that it is on.
+    pub fn device(&self) -> u64 {
+        self.file.0
+    }
+
+    /// Whether it was written to within so much time, or seems to have been.
+    pub(crate) fn is_fresh(&self, within: Duration) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let written = u64::try_from(self.modified.0).unwrap_or(0);
+        Duration::from_secs(written).saturating_add(within) + Duration::from_secs(1) > now
     }
 }
 
@@ -143,10 +157,10 @@ impl<A: Analysis> Division<A> {
         self.next.load(Ordering::Relaxed) >= self.part.range.end
     }
 
-    /// Reads ranges until there are none left. A panic of the analysis is the file's failure.
-    pub(crate) fn work(&self, prototype: &A, buffer: &mut [u8]) {
+    /// Reads ranges until there are none left, or `goes_on` is false before one. A panic of the analysis is the file's failure.
+    pub(crate) fn work(&self, prototype: &A, buffer: &mut [u8], goes_on: &mut dyn FnMut() -> bool) {
         lock(&self.state).at_work += 1;
-        let worked = catch_unwind(AssertUnwindSafe(|| self.read_ranges(prototype, buffer)));
+        let worked = catch_unwind(AssertUnwindSafe(|| self.read_ranges(prototype, buffer, goes_on)));
         let worked = worked.unwrap_or_else(|panic| Err(panicked(&self.path, &*panic)));
         let mut state = lock(&self.state);
         if let Err(failure) = worked {
@@ -163,19 +177,30 @@ impl<A: Analysis> Division<A> {
     /// What has come of the whole file, when all who are at work have left: the state after all of its bytes; `None` if it
     /// has turned out to have less.
     ///
-    /// To be called by the owner, after it found no range any more.
-    pub(crate) fn outcome(&self) -> Result<Option<A>, ReadError> {
+    /// To be called by the owner, after it found no range any more. It calls `meanwhile` every now and then while it waits.
+    pub(crate) fn outcome(&self, meanwhile: &dyn Fn()) -> Result<Option<A>, ReadError> {
+        const PAUSE: Duration = Duration::from_micros(200);
         let mut state = lock(&self.state);
         while state.at_work > 0 {
-            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            meanwhile();
+            state = lock(&self.state);
+            if state.at_work > 0 {
+                state = self.left.wait_timeout(state, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+            }
         }
         state.pieces.whole(&self.part.range)
     }
 
-    fn read_ranges(&self, prototype: &A, buffer: &mut [u8]) -> Result<(), ReadError> {
+    fn read_ranges(
+        &self,
+        prototype: &A,
+        buffer: &mut [u8],
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(), ReadError> {
         let mut current: Option<(u64, u64, A)> = None;
         loop {
-            let begin = self.next.fetch_add(RANGE, Ordering::Relaxed);
+            let begin = if goes_on() { self.next.fetch_add(RANGE, Ordering::Relaxed) } else { u64::MAX };
             let is_over = begin >= self.part.range.end;
             if let Some((start, end, analysis)) = current.take_if(|(_, end, _)| is_over || *end != begin) {
                 lock(&self.state).pieces.put(start..end, analysis);
@@ -218,7 +243,9 @@ impl<A: Analysis> Division<A> {
                     at += read as u64;
                     self.watch.add(read as u64);
                     self.shared.progress.bytes(read as u64);
-                    analysis.update(&buffer[..read]);
+                    if !analysis.is_complete() {
+                        analysis.update(&buffer[..read]);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(ReadError::from_io(error, Operation::Read, &self.path)),

@@ -196,7 +196,7 @@ impl<A: Analysis> Hops<A> {
         let mut records = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         while bytes < HOP_BYTES
-            && !(started.elapsed() > HOP_TIME && self.is_waited_for())
+            && (records.is_empty() || started.elapsed() < HOP_TIME || !self.is_waited_for())
             && let Some(entry) = batch.next()
         {
             if let Some(record) = scanner.scan(entry, worker, &mut |_| self.flush(&mut records)) {

@@ -74,7 +74,7 @@ pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
 pub use record::{FileResult, Side, WorkerId};
 pub use records::{Producer, Records};
 pub use remote::{Allowance, Room};
-pub use scan::{FileScanner, Leave, Offer, Watch};
+pub use scan::{Colleagues, FileScanner, Leave, Watch};
 pub use sequential::SequentialReader;
 pub use split::{Crossing, Split};
 pub use summary::{Stopped, Summary, Tally};

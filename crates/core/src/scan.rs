@@ -72,8 +72,18 @@ impl Waited {
     }
 }
 
-/// Who is told of a file that is large enough for several workers. It must not wait for them.
-pub type Offer<'a, A> = dyn FnMut(&Arc<Division<A>>) -> ControlFlow<()> + 'a;
+/// Those who may help a worker with a file that is large enough for several.
+///
+/// For those who write a reader.
+pub trait Colleagues<A> {
+    /// They are told of such a file; before the first range of it is read, and before each of the others that its owner reads.
+    /// It must not wait for them. With `Continue` the worker reads on; with `Break` they have taken the file over, which
+    /// is theirs to say before the first range alone.
+    fn offer(&mut self, division: &Arc<Division<A>>) -> ControlFlow<()>;
+
+    /// Called every now and then while the worker waits for those who are in the middle of a range.
+    fn meanwhile(&self) {}
+}
 
 impl<A> Drop for FileScanner<A> {
     fn drop(&mut self) {
@@ -121,15 +131,16 @@ impl<A: Analysis> FileScanner<A> {
         self.scan_with(entry, worker, before_waiting, None)
     }
 
-    /// The same by a worker who has colleagues: a large file whose analysis can be [combined](crate::Combine) is offered to
-    /// them. With `Continue` they are asked to [help](Self::help), and this worker makes its record when all who do have left;
-    /// with `Break` they have taken it over, and there is no record here.
+    /// The same by a worker who has colleagues: a large file whose analysis can be [combined](crate::Combine) is
+    /// [offered](Colleagues::offer) to them. Those who [help](Self::help) leave when there is no range left, and then this worker
+    /// makes the record; there is none here if they have taken the file over. Under a time limit nothing is offered: what
+    /// hangs costs one worker, and not all.
     pub fn scan_with(
         &mut self,
         entry: Entry,
         worker: WorkerId,
         before_waiting: &mut dyn FnMut(u64),
-        offer: Option<&mut Offer<'_, A>>,
+        colleagues: Option<&mut dyn Colleagues<A>>,
     ) -> Option<FileResult<A::Output>> {
         let mut file = match entry.found {
             Ok(file) => file,
@@ -156,7 +167,7 @@ impl<A: Analysis> FileScanner<A> {
             error => error,
         };
         let spent = opened.as_ref().map_or(Duration::ZERO, |opened| opened.spent);
-        let read = |opened| self.read(&file, opened, started, before_waiting, offer);
+        let read = |opened| self.read(&file, opened, started, before_waiting, colleagues);
         // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
         let outcome = opened
             .and_then(|opened| {
@@ -197,9 +208,9 @@ impl<A: Analysis> FileScanner<A> {
         (outcome.map_err(|error| error.with_bytes_read(self.watch.bytes())), self.watch.bytes())
     }
 
-    /// Reads ranges of a colleague's file until there are none left; at once when it comes too late. After it comes a
-    /// [`rest`](Self::rest), as after a batch of files.
-    pub fn help(&mut self, division: &Division<A>) {
+    /// Reads ranges of a colleague's file until there are none left, or `goes_on` is false before one; not at all if it comes
+    /// too late. After it comes a [`rest`](Self::rest), as after a batch of files.
+    pub fn help(&mut self, division: &Division<A>, goes_on: &mut dyn FnMut() -> bool) {
         if let Some(gate) = &self.shared.gate {
             let seat = gate.seat_unless(&self.shared.cancel, || division.is_exhausted());
             lock(&self.watch.held).seat = seat;
@@ -207,8 +218,11 @@ impl<A: Analysis> FileScanner<A> {
         if division.is_exhausted() {
             return;
         }
-        let (prototype, buffer) = self.tools();
-        division.work(prototype, buffer);
+        // If the analysis panics when it is cloned, somebody else reads the file.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let (prototype, buffer) = self.tools();
+            division.work(prototype, buffer, goes_on);
+        }));
     }
 
     /// To be called when the worker has no next file at hand, before it hands over the records of those that it had: in a

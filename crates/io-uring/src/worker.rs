@@ -159,7 +159,7 @@ impl<A: Analysis> Worker<A> {
                 Some(Next::Batch(batch)) => self.backlog.extend(batch),
                 Some(Next::File(entry)) => _ = self.scan(entry),
                 Some(Next::Part(division)) => {
-                    self.scanner.help(&division);
+                    self.scanner.help(&division, &mut || true);
                     continue;
                 }
                 None => return false,

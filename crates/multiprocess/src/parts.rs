@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::Duration;
 
 use polyread_core::{Analysis, FilePart, FileResult, Pieces, Promise, ReadError, WorkerId};
 
@@ -13,7 +13,7 @@ use crate::pool::lock;
 use crate::work::Task;
 
 /// Bytes of a part, at least: a millisecond or so for a counting analysis, ten times what it takes to hand one over.
-const PART: u64 = 8 * 1024 * 1024;
+pub(crate) const PART: u64 = 8 * 1024 * 1024;
 
 /// Parts of one file, at most; enough for a fair share of the last ones among a dozen processes.
 const MOST_PARTS: u64 = 64;
@@ -30,7 +30,8 @@ struct Whole<A> {
     left: usize,
     bytes: u64,
     attempts: u32,
-    since: Instant,
+    elapsed: Duration,
+    has_failed: bool,
 }
 
 impl<A> Default for Divided<A> {
@@ -60,38 +61,52 @@ impl<A: Analysis> Divided<A> {
             left: tasks.len(),
             bytes: 0,
             attempts: 0,
-            since: Instant::now(),
+            elapsed: Duration::ZERO,
+            has_failed: false,
         };
         lock(&self.0).insert(task.index, whole);
         Some(tasks)
     }
 
-    /// Takes what was seen of a part, or why it could not be read. After the last part comes the record of the file.
-    pub(crate) fn put(
-        &self,
-        task: &Task,
-        part: &FilePart,
-        seen: Result<A, ReadError>,
-        bytes: u64,
-        worker: WorkerId,
-    ) -> Option<FileResult<A::Output>> {
+    /// Whether the file of this part cannot be read any more, because another of its parts cannot.
+    pub(crate) fn has_failed(&self, task: &Task) -> bool {
+        task.part.is_some() && lock(&self.0).get(&task.index).is_some_and(|whole| whole.has_failed)
+    }
+
+    /// Takes what was seen of a part at which tries, or why it could not be read. After the last part comes the record of the
+    /// file.
+    pub(crate) fn put(&self, task: &Task, seen: Seen<A>, worker: WorkerId) -> Option<FileResult<A::Output>> {
+        let range = task.part.as_ref()?.range.clone();
         let mut files = lock(&self.0);
         let whole = files.get_mut(&task.index)?;
-        match seen {
-            Ok(seen) => whole.pieces.put(part.range.clone(), seen),
-            Err(failure) => whole.pieces.fail(failure),
+        match seen.outcome {
+            Ok(state) => whole.pieces.put(range, state),
+            Err(failure) => {
+                whole.has_failed = true;
+                whole.pieces.fail(failure);
+            }
         }
         whole.left -= 1;
-        whole.bytes += bytes;
-        whole.attempts = whole.attempts.max(task.tries + 1);
+        whole.bytes += seen.bytes;
+        whole.elapsed += seen.elapsed;
+        whole.attempts = whole.attempts.max(seen.attempts);
         if whole.left > 0 {
             return None;
         }
-        let Whole { pieces, size, bytes, attempts, since, .. } = files.remove(&task.index)?;
+        let Whole { pieces, size, bytes, attempts, elapsed, .. } = files.remove(&task.index)?;
         drop(files);
         let outcome = pieces.conclude(size).map_err(|error| error.with_bytes_read(bytes));
         let mut record = FileResult::new(task.index, task.file.path().to_path_buf(), outcome, worker, None);
-        (record.bytes, record.elapsed, record.attempts) = (bytes, since.elapsed(), attempts);
+        (record.bytes, record.elapsed, record.attempts) = (bytes, elapsed, attempts.max(1));
         Some(record)
     }
+}
+
+/// What became of a part.
+#[derive(Debug)]
+pub(crate) struct Seen<A> {
+    pub(crate) outcome: Result<A, ReadError>,
+    pub(crate) bytes: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) attempts: u32,
 }

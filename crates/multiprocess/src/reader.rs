@@ -35,7 +35,7 @@ use polyread_core::{
 };
 use rustix::process::{Resource, getrlimit};
 
-use crate::parts::Divided;
+use crate::parts::{Divided, Seen};
 use crate::pool::{Pool, Recruit};
 use crate::process::Process;
 use crate::protocol::{self, Begin, MOST_PATH_BYTES, MOST_SHARED, Order, Shared};
@@ -112,14 +112,14 @@ impl MultiprocessReader {
         let run = job.start();
         let opening = Opening::of(&run.context, &run.limits).map_err(start_error)?;
         let (first, others) = pool.muster(run.limits.effective_workers(), &|| opening.order()).map_err(start_error)?;
-        let (config, limits) = (self.config.clone(), run.limits.clone());
+        let (config, limits, is_kept) = (self.config.clone(), run.limits.clone(), self.pool.is_some());
         let processes = 1 + others.len();
         Records::of(NAME, run, MESSAGES_AHEAD * processes, move |Producer { entries, context, outlet }| {
             let work = Work::new(config.batch * BATCHES_IN_HAND * processes, processes);
             let respawns = AtomicU64::new(u64::from(config.respawns) * FILES_PER_RESPAWN);
             let patience = limits.time_limit().map(|limit| limit.saturating_add(GRACE));
             let divided = Divided::default();
-            let run = Crew { pool, opening, config, context, work, divided, outlet, respawns, patience };
+            let run = Crew { pool, is_kept, opening, config, context, work, divided, outlet, respawns, patience };
             run.read(entries, first, others);
         })
     }
@@ -191,6 +191,8 @@ const FILES_PER_RESPAWN: u64 = 100;
 /// What the threads of one run share.
 pub(crate) struct Crew<A: Analysis> {
     pub(crate) pool: Pool,
+    /// Whether the pool outlives the run.
+    is_kept: bool,
     opening: Opening,
     pub(crate) config: Config,
     pub(crate) context: Context<A>,
@@ -231,7 +233,8 @@ impl<A: PortableAnalysis> Crew<A> {
 
     /// Looks after a process, as soon as it is ready.
     fn supervise(&self, recruit: Recruit) {
-        let is_wanted = || !self.context.is_cancelled() && !self.work.is_over();
+        // A pool that is kept wants it for the next run, if not for this one.
+        let is_wanted = || !self.context.is_cancelled() && (self.is_kept || !self.work.is_over());
         match self.pool.ready(recruit, &|| self.opening.order(), &is_wanted) {
             Ok(process) => Supervisor::new(self, process).run(),
             Err(reason) => {
@@ -282,9 +285,9 @@ impl<A: PortableAnalysis> Crew<A> {
 
     /// The record of a file that cannot be read; of one that is read in parts, when it is the last of them.
     pub(crate) fn failed(&self, task: &Task, error: ReadError, worker: WorkerId) -> Option<FileResult<A::Output>> {
-        if let Some(part) = &task.part {
-            let bytes = error.bytes_read();
-            return self.divided.put(task, part, Err(error), bytes, worker);
+        if task.part.is_some() {
+            let (bytes, elapsed) = (error.bytes_read(), Duration::ZERO);
+            return self.divided.put(task, Seen { outcome: Err(error), bytes, elapsed, attempts: task.tries }, worker);
         }
         let mut record = FileResult::failed(task.index, error, worker);
         record.attempts = task.tries.max(1);

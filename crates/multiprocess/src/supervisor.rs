@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::PortableAnalysis;
 use crate::board::Position;
+use crate::parts::Seen;
 use crate::process::Process;
 use crate::protocol::{
     self, Answer, Batch, Broken, MOST_PATH_BYTES, Order, Outcome, Payload, SentFile, SentRecord, SentRoot, Shared,
@@ -114,7 +115,17 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             if tasks.is_empty() {
                 break;
             }
-            self.hand_over(tasks)?;
+            // What is left of a file that has failed already is not worth a worker, and may cost one.
+            let (lost, tasks): (Vec<_>, Vec<_>) =
+                tasks.into_iter().partition(|task| self.crew.divided.has_failed(task));
+            let records = lost.iter().filter_map(|task| {
+                let error = ReadError::new(ErrorKind::Cancelled, Operation::Read, task.file.path());
+                self.crew.failed(task, error, self.worker())
+            });
+            self.crew.deliver(lost.len(), records.collect());
+            if !tasks.is_empty() {
+                self.hand_over(tasks)?;
+            }
         }
         if self.in_hand.is_empty() || is_cancelled() {
             return Ok(false);
@@ -239,11 +250,12 @@ impl<'a, A: PortableAnalysis> Supervisor<'a, A> {
             Ok(Outcome::Read(payload)) => Ok(payload),
             Err(error) => Err(error.into_error(path)),
         };
-        if let Some(part) = &task.part {
+        if task.part.is_some() {
             let seen = payload.map(|payload| decoded(&payload, shared, path, sent.bytes));
-            let seen = seen.unwrap_or_else(|error| Ok(Err(error)))?;
+            let outcome = seen.unwrap_or_else(|error| Ok(Err(error)))?;
             crew.context.has_read(sent.bytes.saturating_sub(task.told));
-            let whole = crew.divided.put(task, part, seen, sent.bytes, worker);
+            let seen = Seen { outcome, bytes: sent.bytes, elapsed: sent.elapsed, attempts: task.tries + 1 };
+            let whole = crew.divided.put(task, seen, worker);
             *slot = None;
             return Ok(whole.map_or(Recorded::Part, Recorded::File));
         }

@@ -113,8 +113,8 @@ impl Work {
             bytes <= most_bytes
         };
         // A part is as much work as a batch of small files.
-        let most = if queue.waiting.front().is_some_and(|task| task.part.is_some()) { 1 } else { most };
-        let count = queue.waiting.iter().take(most).take_while(fits).count().max(1);
+        let files = queue.waiting.iter().take_while(|task| task.part.is_none()).count();
+        let count = queue.waiting.iter().take(most.min(files)).take_while(fits).count().max(1);
         let tasks: Vec<_> = queue.waiting.drain(..count.min(queue.waiting.len())).collect();
         queue.out += tasks.len();
         self.changed.notify_all();
@@ -130,13 +130,11 @@ impl Work {
         }
     }
 
-    /// A file that was taken has turned out to be these parts, which are to be read next.
-    pub(crate) fn divide(&self, parts: impl DoubleEndedIterator<Item = Task>) {
+    /// A file that was taken has turned out to be these parts. They go behind what waits: it is not to wait for all of them.
+    pub(crate) fn divide(&self, parts: impl Iterator<Item = Task>) {
         let mut queue = lock(&self.queue);
         queue.out = queue.out.saturating_sub(1);
-        for part in parts.rev() {
-            queue.waiting.push_front(part);
-        }
+        queue.waiting.extend(parts);
         drop(queue);
         self.changed.notify_all();
     }

@@ -12,13 +12,15 @@ use std::time::{Duration, Instant};
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use polyread_core::{
-    Allowance, Analysis, Annotated, ByteCount, Combine, Contents, Division, Entry, ErrorKind, FileEntry, FilePart,
-    FileResult, FileScanner, Limits, Offer, Operation, Parts, ReadError, Rejection, Root, Text, TextStats, WorkerId,
+    Allowance, Analysis, Annotated, ByteCount, Colleagues, Combine, Contents, Division, Entry, ErrorKind, FileEntry,
+    FilePart, FileResult, FileScanner, Limits, Operation, Parts, Promise, ReadError, Rejection, Root, Text, TextStats,
+    WorkerId,
 };
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::PortableAnalysis;
 use crate::board::{Board, Position};
+use crate::parts::PART;
 use crate::pool::lock;
 use crate::process::{PARENT, SOCKET};
 use crate::protocol::{
@@ -28,6 +30,9 @@ use crate::protocol::{
 
 /// Bytes after which a batch comes back, whatever files it still holds: they go on elsewhere.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Files from this size on are left to be read in parts, of which there are two at least.
+const LEFT_FROM: u64 = 2 * PART;
 
 /// Records wait in the worker for others to travel with, but no longer than this.
 const FLUSH_AFTER: Duration = Duration::from_millis(5);
@@ -294,17 +299,14 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
         ask: &mut dyn FnMut(u64) -> u64,
     ) -> u64 {
         let Self { scanner, allowance, divides } = self;
+        // There alone the size is known to be all there is of it.
+        let home = found.as_ref().ok().and_then(FileEntry::root).filter(|root| *divides && root.is_paged());
+        let mut others = Others { home: home.map(|root| root.identity().0), left: None };
         let entry = Entry { index: 0, found };
-        let mut promise = None;
-        let mut leave = |division: &Arc<Division<_>>| {
-            promise = Some(division.promise());
-            ControlFlow::Break(())
-        };
-        let offer: Option<&mut Offer<'_, _>> = if *divides { Some(&mut leave) } else { None };
-        match scanner.scan_with(entry, WORKER, &mut |room| allowance.grant(ask(room)), offer) {
+        match scanner.scan_with(entry, WORKER, &mut |room| allowance.grant(ask(room)), Some(&mut others)) {
             Some(record) => outbox.put(place, record, |shared, output| pack(shared, &output).map(Outcome::Read)),
             None => {
-                let Some(promise) = promise else { unreachable!("a run that is read alone is not split") };
+                let Some(promise) = others.left else { unreachable!("a run that is read alone is not split") };
                 outbox.put(place, without_content(Ok(()), 0), |_, ()| Ok(Outcome::Large(promise)))
             }
         }
@@ -320,6 +322,25 @@ impl<A: PortableAnalysis> Desk for DeskOf<A> {
 
     fn rest(&mut self) {
         self.allowance.grant(0);
+    }
+}
+
+/// The other processes, for one that has found a large file.
+struct Others {
+    /// The device on which files are left to all of them.
+    home: Option<u64>,
+    /// What was promised of the file that was left.
+    left: Option<Promise>,
+}
+
+impl<A: Analysis> Colleagues<A> for Others {
+    fn offer(&mut self, division: &Arc<Division<A>>) -> ControlFlow<()> {
+        let promise = division.promise();
+        if self.home != Some(promise.device()) || promise.size < LEFT_FROM {
+            return ControlFlow::Continue(());
+        }
+        self.left = Some(promise);
+        ControlFlow::Break(())
     }
 }
 

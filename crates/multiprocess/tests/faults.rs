@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use polyread_conformance::{Scripted, children_of, run_alone, tree};
 use polyread_multiprocess::core::{
-    ByteCount, CancelToken, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Progress, ReaderError, Summary,
-    TextStats, WorkerId,
+    Analysis, ByteCount, CancelToken, Combine, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Parts,
+    Progress, ReaderError, Summary, TextStats, WorkerId,
 };
 use polyread_multiprocess::{Config, MultiprocessReader, Pool, Worker};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 
 /// What the workers run: this test program again, for this test alone.
 #[test]
 fn worker() {
-    Worker::new().with::<Scripted>().run();
+    Worker::new().with::<Scripted>().with::<Poison>().run();
 }
 
 fn config() -> Config {
@@ -346,5 +347,78 @@ fn a_run_that_is_cancelled_ends_workers_that_would_never_look() {
         assert_eq!(kinds, [ErrorKind::Cancelled]);
         assert_eq!(summary.unwrap().failed(), 1);
         assert_eq!(children(), [0; 0]);
+    });
+}
+
+/// Counts bytes, and aborts over a byte that only poison has.
+#[derive(Clone, Default, Deserialize, Serialize)]
+struct Poison(u64);
+
+impl Analysis for Poison {
+    type Output = u64;
+    fn update(&mut self, chunk: &[u8]) {
+        if chunk.contains(&0xff) {
+            std::process::abort();
+        }
+        self.0 += chunk.len() as u64;
+    }
+    fn finish(self) -> u64 {
+        self.0
+    }
+    fn parts() -> Option<Parts<Self>> {
+        Some(Parts::of())
+    }
+}
+
+impl Combine for Poison {
+    fn begin_part(&mut self) {}
+    fn combine(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+}
+
+/// A large file of which every part kills: it costs a worker or two, and not one for each part.
+#[test]
+fn a_large_file_that_kills_workers_costs_itself_alone() {
+    run_alone(|| {
+        let tree = tree::many(2_000);
+        fs::write(tree.path().join("poison.txt"), vec![0xff; 200 << 20]).unwrap();
+        let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), Poison::default());
+        let mut poisoned = Vec::new();
+        let summary = reader().read(job.limits(Limits::default().workers(2)), &mut |record| {
+            if let Err(error) = &record.outcome {
+                poisoned.push((record.path.clone(), error.kind(), record.attempts));
+            }
+            ControlFlow::Continue(())
+        });
+        let path = tree.path().join("poison.txt");
+        assert_eq!(summary.unwrap().read, 2_000);
+        assert_eq!(poisoned, [(path, ErrorKind::WorkerDied, 2)]);
+    });
+}
+
+/// Workers killed while a file is out in parts: those parts are read again, and the counts are what they are.
+#[test]
+fn workers_killed_over_parts_of_a_file_lose_nothing() {
+    run_alone(|| {
+        let tree = tree::large();
+        for round in 0..rounds().0 {
+            let progress = Progress::new();
+            let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
+            let job = job.limits(Limits::default().workers(2)).progress(progress.clone());
+            let records = reader().records(job).unwrap();
+            while progress.snapshot().bytes < round as u64 * (4 << 20) {
+                std::thread::yield_now();
+            }
+            children().first().into_iter().for_each(|child| send(*child, Signal::KILL));
+            let read: Vec<_> = records.map(|record| (record.path, record.outcome.unwrap())).collect();
+            assert_eq!(read.len(), 3);
+            for (path, counts) in read {
+                let mut alone = TextStats::default();
+                alone.update(&fs::read(path).unwrap());
+                assert_eq!(counts, alone.finish());
+            }
+            assert_eq!(children(), []);
+        }
     });
 }

@@ -16,13 +16,14 @@
 //! does not pull stops the walk.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use polyread_core::{
-    Analysis, Division, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer, ReaderError,
-    Records, Sink, Summary, WorkerId,
+    Analysis, Colleagues, Division, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer,
+    ReaderError, Records, Sink, Summary, WorkerId,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -78,6 +79,7 @@ impl RayonReader {
                 put_off: Mutex::default(),
                 outlet,
                 leaf,
+                waiting: AtomicUsize::new(0),
             });
             feed(entries, batch, &pool, BATCHES_PER_THREAD * threads, &crew);
             // In this order: the pool's threads first, then, with the crew, the last way to the consumer, who takes
@@ -129,7 +131,9 @@ fn feed<A: Analysis>(mut entries: Entries, batch: usize, pool: &ThreadPool, most
             break;
         }
         let (crew, free) = (Arc::clone(crew), free.clone());
+        crew.waiting.fetch_add(1, Ordering::Relaxed);
         pool.spawn(move || {
+            crew.waiting.fetch_sub(1, Ordering::Relaxed);
             crew.share_out(batch, crew.leaf);
             // Its own place or another's, they are all the same. There is one, so that this does not wait.
             let _ = free.recv();
@@ -150,6 +154,8 @@ struct Crew<A: Analysis> {
     put_off: Mutex<Vec<Vec<Entry>>>,
     outlet: Outlet<FileResult<A::Output>>,
     leaf: usize,
+    /// Batches in the pool that no thread has begun with.
+    waiting: AtomicUsize,
 }
 
 impl<A: Analysis> Crew<A> {
@@ -178,11 +184,8 @@ impl<A: Analysis> Crew<A> {
             && let Some(entry) = entries.next()
         {
             let mut hand_over = |_| _ = self.outlet.send(std::mem::take(&mut done));
-            let mut offer = |division: &_| {
-                self.call_for_help(division);
-                ControlFlow::Continue(())
-            };
-            let record = scanner.scan_with(entry, WorkerId::Thread(thread), &mut hand_over, Some(&mut offer));
+            let mut others = Others { crew: self, helping: Arc::default() };
+            let record = scanner.scan_with(entry, WorkerId::Thread(thread), &mut hand_over, Some(&mut others));
             if let Some(record) = record {
                 bytes += record.bytes;
                 done.push(record);
@@ -209,25 +212,20 @@ impl<A: Analysis> Crew<A> {
         }
     }
 
-    /// Lets each of the other threads have a task with which it helps to read a file, if it comes by in time. Weak, so that
-    /// the file is closed when it has been read and not when the last of them has found that out.
-    fn call_for_help(self: &Arc<Self>, division: &Arc<Division<A>>) {
-        for _ in 1..self.scanners.len() {
-            let (crew, division) = (Arc::clone(self), Arc::downgrade(division));
-            rayon::spawn(move || crew.help(&division));
-        }
-    }
-
-    fn help(self: &Arc<Self>, division: &Weak<Division<A>>) {
+    /// Reads ranges of another thread's file, until there is something else to read.
+    fn help(self: &Arc<Self>, division: &Division<A>) {
         // A thread in the middle of a file has other work to do.
-        if let Some(division) = division.upgrade()
-            && let Some(mut scanner) = self.scanner_of(rayon::current_thread_index().unwrap_or_default())
-        {
-            scanner.help(&division);
+        if let Some(mut scanner) = self.scanner_of(rayon::current_thread_index().unwrap_or_default()) {
+            scanner.help(division, &mut || !self.has_more());
             scanner.rest();
             drop(scanner);
             self.catch_up();
         }
+    }
+
+    /// Whether batches wait for a thread.
+    fn has_more(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// The scanner of the current thread, unless this one is in the middle of a file: nobody but the thread itself takes it.
@@ -241,5 +239,36 @@ impl<A: Analysis> Crew<A> {
 
     fn lock_put_off(&self) -> MutexGuard<'_, Vec<Vec<Entry>>> {
         self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The other threads, for one that reads a large file.
+struct Others<'a, A: Analysis> {
+    crew: &'a Arc<Crew<A>>,
+    /// Those that were called and have not left.
+    helping: Arc<AtomicUsize>,
+}
+
+impl<A: Analysis> Colleagues<A> for Others<'_, A> {
+    /// Lets each of the others have a task with which it helps, when no batch waits for a thread. Weak, so that the file is
+    /// closed when it has been read, and not when the last of them has found that out.
+    fn offer(&mut self, division: &Arc<Division<A>>) -> ControlFlow<()> {
+        if !self.crew.has_more() {
+            for _ in self.helping.load(Ordering::Relaxed) + 1..self.crew.scanners.len() {
+                self.helping.fetch_add(1, Ordering::Relaxed);
+                let (crew, division) = (Arc::clone(self.crew), Arc::downgrade(division));
+                let helping = Arc::clone(&self.helping);
+                rayon::spawn(move || {
+                    division.upgrade().iter().for_each(|division| crew.help(division));
+                    helping.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// An analysis that uses rayon may wait for this very thread to do its share.
+    fn meanwhile(&self) {
+        rayon::yield_now();
     }
 }

@@ -1,7 +1,7 @@
 //! A pool inside of a pool: whoever calls, and whatever the analysis does, nothing waits for itself.
 
 use polyread_rayon::RayonReader;
-use polyread_rayon::core::{Analysis, Discovery, Job, Limits, TextStats};
+use polyread_rayon::core::{Analysis, Combine, Discovery, Job, Limits, Parts, TextStats};
 
 /// Uses the pool that it runs in, so that a thread in the middle of a file may steal another file; and holds room, which
 /// the stolen one may have to wait for.
@@ -65,4 +65,42 @@ fn threads_are_no_more_than_the_limits_allow() {
         let workers: std::collections::BTreeSet<_> = records.map(|record| record.worker).collect();
         assert!((1..=most).contains(&workers.len()), "{workers:?}");
     }
+}
+
+/// Has every thread of the pool do its share, also the one that waits for the others at the end of a large file.
+#[derive(Clone, Default)]
+struct Broadcasts(u64);
+
+impl Analysis for Broadcasts {
+    type Output = u64;
+    fn update(&mut self, chunk: &[u8]) {
+        rayon::broadcast(|_| ());
+        self.0 += chunk.len() as u64;
+    }
+    fn finish(self) -> u64 {
+        self.0
+    }
+    fn parts() -> Option<Parts<Self>> {
+        Some(Parts::of())
+    }
+}
+
+impl Combine for Broadcasts {
+    fn begin_part(&mut self) {}
+    fn combine(&mut self, later: Self) {
+        self.0 += later.0;
+    }
+}
+
+#[test]
+fn threads_that_share_a_file_can_be_asked_for_something_else() {
+    polyread_conformance::run(|| {
+        let tree = polyread_conformance::tree::large();
+        for _ in 0..5 {
+            let files = Discovery::new(tree.path()).walk().unwrap();
+            let job = Job::new(files, Broadcasts::default()).limits(Limits::default().workers(2));
+            let records = RayonReader::new().records(job).unwrap();
+            assert!(records.map(|record| (record.bytes, record.outcome.unwrap())).all(|(bytes, seen)| bytes == seen));
+        }
+    });
 }

@@ -11,6 +11,9 @@ use super::{Analysis, ByteCount};
 /// what one clone over the whole file would have given, wherever the cuts are: inside a code point, between CR and LF. A
 /// part may also be empty.
 ///
+/// A part that says that it [is complete](Analysis::is_complete) is given no more of its bytes; the parts after it are still
+/// read.
+///
 /// Whoever implements it says so in [`Analysis::parts`] too, which is where readers look.
 ///
 /// ```

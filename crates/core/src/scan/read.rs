@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use super::{CHUNK, FileScanner, Offer, Shared};
+use super::{CHUNK, Colleagues, FileScanner, Shared};
 use crate::budget::lock;
 use crate::divide::{DIVIDED_FROM, Division, FilePart, Promise};
 use crate::split::Opened;
@@ -23,7 +23,7 @@ impl<A: Analysis> FileScanner<A> {
     /// Opens the file, and asks what was opened, not what was listed, unless its content tells.
     pub(super) fn open(&mut self, entry: &FileEntry, started: Instant) -> Result<Opened, ReadError> {
         self.take_up(entry, started)?;
-        self.open_and_read(entry).unwrap_or_else(|| self.open_and_ask(entry, started))
+        self.open_and_read(entry, started).unwrap_or_else(|| self.open_and_ask(entry, started))
     }
 
     fn take_up(&self, entry: &FileEntry, started: Instant) -> Result<(), ReadError> {
@@ -49,7 +49,7 @@ impl<A: Analysis> FileScanner<A> {
     ///
     /// `None` where it may not: room is taken for the file first, or the size at which it is read on the other side of a split
     /// run is so small that the read would tell nothing.
-    fn open_and_read(&mut self, entry: &FileEntry) -> Option<Result<Opened, ReadError>> {
+    fn open_and_read(&mut self, entry: &FileEntry, started: Instant) -> Option<Result<Opened, ReadError>> {
         let most = self.shared.route.as_ref().map_or(CHUNK, |route| route.bytes_here(CHUNK));
         if most < LEAST || self.retains() {
             return None;
@@ -57,12 +57,21 @@ impl<A: Analysis> FileScanner<A> {
         let (file, root) = entry.open_paged()?;
         let buffer = &mut self.tools().1[..most];
         let ahead = rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut *buffer)).ok();
-        let promised = match ahead {
-            Some(read) if root.is_end(read, buffer.len()) => Ok(Promise::kept(read as u64)),
-            // Also what cannot be read: a directory, or a device that has nothing to say.
-            _ => inspect(&file, entry),
-        };
-        Some(promised.map(|promised| Opened { file, promised, ahead, spent: Duration::ZERO, place: None }))
+        let is_end = ahead.filter(|read| root.is_end(*read, buffer.len()));
+        if let Some(read) = is_end {
+            let promised = Promise::kept(read as u64);
+            return Some(Ok(Opened { file, promised, ahead, spent: Duration::ZERO, place: None }));
+        }
+        // Also what cannot be read: a directory, or a device that has nothing to say.
+        Some(inspect(&file, entry).and_then(|promised| {
+            // What was read before it was asked for must be of the version that is promised.
+            let is_of_it = |read: &usize| *read as u64 <= promised.size && !promised.is_fresh(started.elapsed());
+            let kept = ahead.filter(is_of_it);
+            if kept.is_none() {
+                (&file).rewind().map_err(|error| ReadError::from_io(error, Operation::Read, entry.path()))?;
+            }
+            Ok(Opened { file, promised, ahead: kept, spent: Duration::ZERO, place: None })
+        }))
     }
 
     /// Whether the analysis takes room for what it reads. A panic of it is the file's, later.
@@ -87,7 +96,7 @@ impl<A: Analysis> FileScanner<A> {
         opened: Opened,
         started: Instant,
         before_waiting: &mut dyn FnMut(u64),
-        offer: Option<&mut Offer<'_, A>>,
+        colleagues: Option<&mut dyn Colleagues<A>>,
     ) -> Result<Option<A::Output>, ReadError> {
         let Opened { file, promised, ahead, spent, .. } = opened;
         // From its opening on, which may have been the other side's.
@@ -102,13 +111,19 @@ impl<A: Analysis> FileScanner<A> {
         let retained = self.tools().0.retains(size);
         let deadline = self.take_room(entry, retained, deadline, before_waiting)?;
 
-        let parts = A::parts().filter(|_| retained == 0 && size >= DIVIDED_FROM);
-        let analysis = if let (Some(offer), Some(parts)) = (offer, parts) {
+        let may_divide = retained == 0 && size >= DIVIDED_FROM && deadline.is_none();
+        let parts = A::parts().filter(|_| may_divide);
+        let analysis = if let (Some(colleagues), Some(parts)) = (colleagues, parts) {
             let division = self.divide(entry, file, FilePart { of: promised, range: 0..size }, parts, deadline);
-            if offer(&division).is_break() {
+            if colleagues.offer(&division).is_break() {
                 return Ok(None);
             }
-            let seen = self.work_on(&division)?;
+            let (prototype, buffer) = self.tools();
+            division.work(prototype, buffer, &mut || {
+                let _ = colleagues.offer(&division);
+                true
+            });
+            let seen = division.outcome(&|| colleagues.meanwhile())?;
             let mut file = division.file();
             // What comes after the size that it promised is read as always.
             let analysis = match seen {
@@ -136,10 +151,14 @@ impl<A: Analysis> FileScanner<A> {
         };
         let started = Instant::now();
         self.take_up(entry, started)?;
-        let opened = self.open_and_ask(entry, started)?;
+        // It was a regular file when it was found to be large: whatever it is now, it is no longer that one.
+        let opened =
+            self.open_and_ask(entry, started).map_err(|error| if error.is_skip() { changed() } else { error })?;
         let parts = A::parts().filter(|_| opened.promised == part.of).ok_or_else(changed)?;
         let division = self.divide(entry, opened.file, part.clone(), parts, self.deadline(started));
-        let seen = self.work_on(&division)?;
+        let (prototype, buffer) = self.tools();
+        division.work(prototype, buffer, &mut || true);
+        let seen = division.outcome(&|| {})?;
         let is_same = inspect(division.file(), entry)? == part.of;
         seen.filter(|_| is_same).ok_or_else(changed)
     }
@@ -154,12 +173,6 @@ impl<A: Analysis> FileScanner<A> {
     ) -> Arc<Division<A>> {
         let (shared, watch) = (Arc::clone(&self.shared), Arc::clone(&self.watch));
         Division::new(entry.path(), file, part, parts, deadline, shared, watch)
-    }
-
-    fn work_on(&mut self, division: &Division<A>) -> Result<Option<A>, ReadError> {
-        let (prototype, buffer) = self.tools();
-        division.work(prototype, buffer);
-        division.outcome()
     }
 
     /// The prototype of the analysis and the buffer, which are there from the first file on.

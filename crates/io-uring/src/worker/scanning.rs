@@ -1,11 +1,12 @@
 //! Files that are not for a lane: passed on to whoever has a moment for them, and read as every other reader does.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use polyread_core::{Analysis, Entry, Offer};
+use polyread_core::{Analysis, Colleagues, Division, Entry};
 
-use super::Worker;
+use super::{Crew, Worker};
 
 /// Bytes and files that a thread reads again before it looks at its ring.
 const AGAIN_BYTES: u64 = 512 * 1024;
@@ -40,15 +41,28 @@ impl<A: Analysis> Worker<A> {
         let begun = self.time_limit.map(|_| Instant::now());
         let (crew, done) = (&self.crew, &mut self.done);
         let mut before_waiting = |_| _ = crew.outlet.send(std::mem::take(done));
-        let mut offer = |division: &_| {
-            crew.call_for_help(division);
-            ControlFlow::Continue(())
-        };
-        let offer: Option<&mut Offer<'_, A>> = if crew.plan.rings > 1 { Some(&mut offer) } else { None };
-        let record = self.scanner.scan_with(entry, self.id, &mut before_waiting, offer);
+        let mut others = Others { crew, were_called: crew.plan.rings < 2 };
+        let record = self.scanner.scan_with(entry, self.id, &mut before_waiting, Some(&mut others));
         self.away += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         let bytes = record.as_ref().map_or(0, |record| record.bytes);
         self.done.extend(record);
         bytes
+    }
+}
+
+/// The other threads, for one that reads a large file.
+struct Others<'a, A: Analysis> {
+    crew: &'a Crew<A>,
+    were_called: bool,
+}
+
+impl<A: Analysis> Colleagues<A> for Others<'_, A> {
+    /// Calls them once, as soon as no batch waits for a ring.
+    fn offer(&mut self, division: &Arc<Division<A>>) -> ControlFlow<()> {
+        if !self.were_called && self.crew.batches.is_empty() {
+            self.were_called = true;
+            self.crew.call_for_help(division);
+        }
+        ControlFlow::Continue(())
     }
 }
