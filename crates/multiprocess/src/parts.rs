@@ -1,6 +1,6 @@
 //! Large files, of which several processes read a part each.
 //!
-//! The process that is given such a file says how large it is and leaves it. The file then stands in front of the queue
+//! The process that is given such a file says how large it is and leaves it. The file then stands at the end of the queue
 //! once for each part, and what the analysis has seen of the parts comes back and is put together here.
 
 use std::collections::HashMap;

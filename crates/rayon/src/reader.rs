@@ -45,7 +45,9 @@ const LEAF_BYTES: u64 = 512 * 1024;
 ///
 /// A record's worker is the thread that read it, `thread-0` to `thread-N`, for
 /// [`Limits::workers`](polyread_core::Limits::workers) threads or fewer if fewer files may be open. A read that hangs in
-/// the kernel cannot be abandoned: it keeps its thread until it returns, while the others go on.
+/// the kernel cannot be abandoned: it keeps its thread until it returns, while the others go on. A large file is read by
+/// all threads that have nothing else to do, unless there is a [time limit](polyread_core::Limits::timeout); its record's
+/// worker is the one that opened it.
 #[derive(Clone, Debug, Default)]
 pub struct RayonReader {
     config: Config,
