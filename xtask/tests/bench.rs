@@ -119,7 +119,8 @@ fn markdown_has_its_tables() {
     let text = text(&["--runs", "1", "--strategy", "rayon", "--format", "markdown", tree.path().to_str().unwrap()]);
     assert!(text.lines().any(|line| line.starts_with("## ") && line.contains("3 files")), "{text}");
     let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
-    assert_eq!(rows.len(), 2 + 3, "{text}");
+    // The strategy, its twin and the floor in two forms.
+    assert_eq!(rows.len(), 2 + 4, "{text}");
     let columns = |row: &str| row.matches('|').count();
     assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
 }
@@ -144,12 +145,13 @@ fn every_twin_counts_hostile_text_as_the_strategies_do() {
     std::os::unix::fs::symlink("large", tree.path().join("link")).unwrap();
     let results = json(&["--runs", "1", tree.path().to_str().unwrap()]);
     let cells = results["corpora"][0]["cells"].as_array().unwrap();
-    assert_eq!(cells.len(), 13);
+    // Seven strategies or, where there is no io_uring, six; a twin of six of them; two floors.
+    assert!((14..=15).contains(&cells.len()), "{results}");
     assert!(cells.iter().all(|cell| cell["verified"] == true), "{results}");
     for analysis in ["bytes", "contents"] {
         let results = json(&["--runs", "1", "--analysis", analysis, tree.path().to_str().unwrap()]);
         let cells = results["corpora"][0]["cells"].as_array().unwrap();
-        assert!(cells.len() == 13 && cells.iter().all(|cell| cell["verified"] == true), "{results}");
+        assert!(cells.len() >= 14 && cells.iter().all(|cell| cell["verified"] == true), "{results}");
     }
 }
 
@@ -161,7 +163,7 @@ fn cold_is_checked_and_otherwise_called_unverified() {
     let results = json(&arguments);
     let cells = results["corpora"][0]["cells"].as_array().unwrap();
     let caches: Vec<_> = cells.iter().map(|cell| cell["cache"].as_str().unwrap()).collect();
-    assert_eq!(caches, ["warm", "warm", "warm", "cold", "cold", "cold"]);
+    assert_eq!(caches, [["warm"; 4], ["cold"; 4]].concat());
     assert_eq!(results["corpora"][0]["fastest"], serde_json::json!({"warm": "rayon", "cold": "rayon"}));
     for cell in cells.iter().filter(|cell| cell["cache"] == "cold") {
         let [fetched, stored] = ["fetched_bytes", "stored_bytes"].map(|key| cell[key].as_u64().unwrap());
