@@ -9,7 +9,8 @@
 //!
 //! The worker that opened the file owns it: it makes its record. Others are offered a part in it and help as long as there
 //! are ranges; one that comes too late finds none and goes. So nobody waits for a helper that never came, and the owner
-//! waits for those alone that are in the middle of a range.
+//! waits for those alone that are in the middle of a range. Under a time limit no file is divided: one that hangs would hold
+//! them all.
 //!
 //! Ranges are taken in order, and not one half each: a helper may come late, a neighbour may be slow, and a device is read
 //! best in one direction. States of ranges that lie side by side are combined at once, so that there are never more of them
@@ -25,13 +26,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use pieces::Pieces;
 use rustix::fs::Stat;
 
 use crate::budget::lock;
-use crate::scan::{Shared, Watch, panicked, timed_out};
+use crate::scan::{Shared, Watch, panicked};
 use crate::{Analysis, ErrorKind, Operation, Parts, ReadError};
 
 /// Bytes of a range: some tenths of a millisecond for a counting analysis, a thousand times what taking one costs, and
@@ -74,6 +75,7 @@ impl Promise {
 
     /// Whether it was written to within so much time, or seems to have been.
     pub(crate) fn is_fresh(&self, within: Duration) -> bool {
+        // Whole seconds: when in doubt it was.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let written = u64::try_from(self.modified.0).unwrap_or(0);
         Duration::from_secs(written).saturating_add(within) + Duration::from_secs(1) > now
@@ -101,7 +103,6 @@ pub struct Division<A> {
     file: File,
     part: FilePart,
     parts: Parts<A>,
-    deadline: Option<Instant>,
     shared: Arc<Shared>,
     /// Where the bytes are counted that have been read of the file.
     watch: Arc<Watch>,
@@ -124,7 +125,6 @@ impl<A: Analysis> Division<A> {
         file: File,
         part: FilePart,
         parts: Parts<A>,
-        deadline: Option<Instant>,
         shared: Arc<Shared>,
         watch: Arc<Watch>,
     ) -> Arc<Self> {
@@ -135,7 +135,6 @@ impl<A: Analysis> Division<A> {
             next: AtomicU64::new(part.range.start),
             part,
             parts,
-            deadline,
             shared,
             watch,
             state,
@@ -228,9 +227,6 @@ impl<A: Analysis> Division<A> {
         while at < end {
             if self.shared.cancel.is_cancelled() {
                 return Err(fail(ErrorKind::Cancelled));
-            }
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(timed_out(&self.path, &self.shared));
             }
             let wanted = usize::try_from(end - at).map_or(buffer.len(), |left| left.min(buffer.len()));
             match self.file.read_at(&mut buffer[..wanted], at) {

@@ -72,7 +72,7 @@ pub struct Hops<A: Analysis> {
 pub struct Carried<T> {
     /// What it has read.
     pub records: Vec<FileResult<T>>,
-    /// What it did not get to, because large files turned up: in halves, each for a hop of its own.
+    /// What it did not get to, because files were large or slow: in halves, each for a hop of its own.
     pub leftover: Vec<Vec<Entry>>,
 }
 
@@ -170,6 +170,7 @@ impl<A: Analysis> Hops<A> {
         let turn = self.begun.fetch_add(1, Ordering::Relaxed);
         let pace = self.pace.as_ref().filter(|_| batch.len() >= MEASURED || turn.is_multiple_of(MEASURED));
         let before = pace.and_then(|_| Usage::now());
+        let entries = batch.len();
         let started = Instant::now();
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let carried = self.read_batch(&mut scanner, batch, worker, started);
@@ -178,7 +179,9 @@ impl<A: Analysis> Hops<A> {
         let waited = scanner.take_waited();
         if let (Some(pace), Some(before), Some(after)) = (pace, before, Usage::now()) {
             let usage = after.since(before).without(waited.times);
-            let waiting = pace.report(carried.records.len(), started.elapsed().saturating_sub(waited.time), usage);
+            // Not its records: files that went to the other side of a split run were opened here all the same.
+            let taken = entries - carried.leftover.iter().map(Vec::len).sum::<usize>();
+            let waiting = pace.report(taken, started.elapsed().saturating_sub(waited.time), usage);
             self.context.seat(waiting);
         }
         lock(&self.idle).push(scanner);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub use elsewhere::Leave;
 pub use hold::Watch;
-pub(crate) use read::{panicked, rejected, timed_out};
+pub(crate) use read::{panicked, rejected};
 
 use crate::budget::{Budget, lock};
 use crate::divide::{Division, FilePart};
@@ -200,7 +200,7 @@ impl<A: Analysis> FileScanner<A> {
     }
 
     /// Reads a part of a file that a colleague has found to be large, and returns what the analysis has seen of it, with the
-    /// bytes that were read.
+    /// bytes that were read. Like a file that is shared, it knows no time limit.
     pub fn scan_part(&mut self, file: &FileEntry, part: &FilePart) -> (Result<A, ReadError>, u64) {
         self.watch.begin();
         let read = catch_unwind(AssertUnwindSafe(|| self.read_part(file, part)));

@@ -114,7 +114,7 @@ impl<A: Analysis> FileScanner<A> {
         let may_divide = retained == 0 && size >= DIVIDED_FROM && deadline.is_none();
         let parts = A::parts().filter(|_| may_divide);
         let analysis = if let (Some(colleagues), Some(parts)) = (colleagues, parts) {
-            let division = self.divide(entry, file, FilePart { of: promised, range: 0..size }, parts, deadline);
+            let division = self.divide(entry, file, FilePart { of: promised, range: 0..size }, parts);
             if colleagues.offer(&division).is_break() {
                 return Ok(None);
             }
@@ -134,7 +134,7 @@ impl<A: Analysis> FileScanner<A> {
                 }
             };
             let analysis = analysis.map_err(|error| ReadError::from_io(error, Operation::Read, entry.path()))?;
-            self.read_on(entry, file, promised, None, deadline, analysis)?
+            self.read_on(entry, file, promised, None, None, analysis)?
         } else {
             let analysis = self.begun(size);
             self.read_on(entry, &file, promised, ahead, deadline, analysis)?
@@ -155,7 +155,7 @@ impl<A: Analysis> FileScanner<A> {
         let opened =
             self.open_and_ask(entry, started).map_err(|error| if error.is_skip() { changed() } else { error })?;
         let parts = A::parts().filter(|_| opened.promised == part.of).ok_or_else(changed)?;
-        let division = self.divide(entry, opened.file, part.clone(), parts, self.deadline(started));
+        let division = self.divide(entry, opened.file, part.clone(), parts);
         let (prototype, buffer) = self.tools();
         division.work(prototype, buffer, &mut || true);
         let seen = division.outcome(&|| {})?;
@@ -163,16 +163,9 @@ impl<A: Analysis> FileScanner<A> {
         seen.filter(|_| is_same).ok_or_else(changed)
     }
 
-    fn divide(
-        &self,
-        entry: &FileEntry,
-        file: File,
-        part: FilePart,
-        parts: Parts<A>,
-        deadline: Option<Instant>,
-    ) -> Arc<Division<A>> {
+    fn divide(&self, entry: &FileEntry, file: File, part: FilePart, parts: Parts<A>) -> Arc<Division<A>> {
         let (shared, watch) = (Arc::clone(&self.shared), Arc::clone(&self.watch));
-        Division::new(entry.path(), file, part, parts, deadline, shared, watch)
+        Division::new(entry.path(), file, part, parts, shared, watch)
     }
 
     /// The prototype of the analysis and the buffer, which are there from the first file on.
@@ -311,7 +304,7 @@ fn too_large(entry: &FileEntry, operation: Operation, size: u64, what: &str, lim
     error.with_detail(format!("{size} bytes, {what} {limit}"))
 }
 
-pub(crate) fn timed_out(path: &Path, shared: &Shared) -> ReadError {
+fn timed_out(path: &Path, shared: &Shared) -> ReadError {
     let limit = shared.timeout.unwrap_or_default();
     ReadError::new(ErrorKind::Timeout, Operation::Read, path)
         .with_detail(format!("the limit is {limit:?} for each file"))
