@@ -9,22 +9,29 @@
 //! emptied, [`stats`] makes medians and intervals of them, [`results`] is what comes out, [`goals`] holds it against
 //! what polyread wants to be, and [`text`] ranks it for people.
 
-mod cold;
-mod contestant;
+mod assemble;
+pub(crate) mod baseline;
+pub(crate) mod cold;
+pub(crate) mod contestant;
 mod floor;
-mod goals;
-mod host;
+pub(crate) mod goals;
+pub(crate) mod host;
 mod measure;
 pub(crate) mod naive;
-mod results;
+pub(crate) mod noise;
+pub(crate) mod observe;
+pub(crate) mod recommend;
+pub(crate) mod results;
 pub(crate) mod sample;
-mod stats;
+pub(crate) mod stats;
 mod text;
+pub(crate) mod timeline;
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::{ValueEnum, ValueHint};
@@ -34,7 +41,7 @@ use polyread_core::Escaped;
 use crate::fixtures;
 use cold::Cache;
 use results::Results;
-use sample::{Analysis, Sample};
+use sample::{Analysis, Order, Sample, Settings};
 use text::Page;
 
 /// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones, a single one.
@@ -121,13 +128,14 @@ enum Caches {
 
 /// A tree to compare on.
 #[derive(Debug)]
-struct Corpus {
-    name: String,
-    path: PathBuf,
-    goals: Option<goals::Measure>,
+pub(crate) struct Corpus {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) goals: Option<goals::Measure>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let begun = SystemTime::now();
     let corpora = corpora(args)?;
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let strategies = Strategy::ALL.into_iter();
@@ -140,10 +148,30 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
 
     let plan = measure::Plan { party, caches, runs };
-    let corpora = measure::measure(&corpora, &plan, &mut |corpus, contestant, cache| {
-        Sample::take(corpus, contestant, cache, args.analysis)
+    let corpora = measure::measure(&corpora, &plan, &mut |corpus, contestant, cache, observe| {
+        let (analysis, settings) = (args.analysis, Settings::default());
+        Sample::take(&Order { corpus, contestant, cache, analysis, settings, observe })
     })?;
-    let results = Results::new(args.analysis, runs, notes, corpora);
+    let results = Results {
+        schema_version: results::SCHEMA_VERSION,
+        begun: humantime::format_rfc3339_seconds(begun).to_string(),
+        took_s: begun.elapsed().unwrap_or_default().as_secs_f64(),
+        command: ["cargo", "xtask"].map(str::to_owned).into_iter().chain(std::env::args().skip(1)).collect(),
+        stopped: None,
+        host: host::Host::read(),
+        analysis: args.analysis.name().to_owned(),
+        runs,
+        budget_s: None,
+        recommendation: recommend::overall(&corpora),
+        recommendations: Vec::new(),
+        // They were set for the analysis that counts.
+        goals: if args.analysis == Analysis::TextStats { goals::Goal::all(&corpora) } else { Vec::new() },
+        sweeps: Vec::new(),
+        units: Vec::new(),
+        baseline: None,
+        notes,
+        corpora,
+    };
     let written = match args.format {
         Format::Json => serde_json::to_string(&results).context("cannot write the results as JSON")? + "\n",
         Format::Text => text::render(&results, Page::Terminal),

@@ -6,6 +6,7 @@
 mod bench;
 mod fixtures;
 mod links;
+mod sweep;
 
 use std::process::ExitCode;
 

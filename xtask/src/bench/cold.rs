@@ -16,13 +16,13 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rustix::fs::{Advice, fadvise, syncfs};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::sample::Sample;
 
 /// The state of the page cache before a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Cache {
     /// Everything has been read before
@@ -32,7 +32,7 @@ pub(crate) enum Cache {
 }
 
 impl Cache {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Warm => "warm",
             Self::Cold => "cold",
@@ -48,11 +48,11 @@ const TOLERANCE: u64 = 1;
 
 /// The files that are to be evicted.
 #[derive(Debug)]
-pub(super) struct Tree(Vec<PathBuf>);
+pub(crate) struct Tree(Vec<PathBuf>);
 
 impl Tree {
     /// Lists the tree and has its file system write down what is dirty: only clean pages can be evicted.
-    pub(super) fn list(root: &Path) -> Result<Self> {
+    pub(crate) fn list(root: &Path) -> Result<Self> {
         let directory = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
         syncfs(&directory).context("cannot write dirty pages down before they are evicted")?;
         let entries = WalkDir::new(root).into_iter().filter_map(Result::ok);
@@ -61,7 +61,7 @@ impl Tree {
 
     /// Asks the kernel to forget every page, and tells how many bytes are to come from storage now. What cannot be opened
     /// cannot be read by the samples either.
-    pub(super) fn evict(&self) -> u64 {
+    pub(crate) fn evict(&self) -> u64 {
         let evicted = self.0.par_iter().filter_map(|path| {
             let file = File::open(path).ok()?;
             let metadata = file.metadata().ok()?;
@@ -75,9 +75,9 @@ impl Tree {
 }
 
 /// Whether a sample of a tree of so many bytes was as warm or as cold as it should be.
-pub(super) fn is_as_told(cache: Cache, sample: &Sample, stored_bytes: u64) -> bool {
+pub(crate) fn is_as_told(cache: Cache, sample: &Sample, stored_bytes: u64) -> bool {
     match cache {
-        Cache::Warm => sample.fetched_bytes <= stored_bytes / 100 * TOLERANCE,
-        Cache::Cold => sample.fetched_bytes >= stored_bytes - stored_bytes / 100 * TOLERANCE,
+        Cache::Warm => sample.usage.fetched_bytes <= stored_bytes / 100 * TOLERANCE,
+        Cache::Cold => sample.usage.fetched_bytes >= stored_bytes - stored_bytes / 100 * TOLERANCE,
     }
 }

@@ -1,7 +1,7 @@
 //! Who takes part: the strategies, the naive twin of each, and the floor in its two forms.
 
 use polyread_cli::Strategy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::floor::Loop;
 use super::naive;
@@ -18,16 +18,16 @@ pub(crate) enum Contestant {
 }
 
 /// What a line of the table stands for. Only strategies are ranked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Strategy,
     Naive,
     Floor,
 }
 
 impl Kind {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
             Self::Naive => "naive",
@@ -38,7 +38,7 @@ impl Kind {
 
 impl Contestant {
     /// The stable name. A strategy without a twin has none as its twin's name either.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Strategy(strategy) => strategy.name(),
             Self::Naive(strategy) => naive::name(strategy).unwrap_or("naive"),
@@ -47,7 +47,7 @@ impl Contestant {
         }
     }
 
-    pub(super) fn kind(self) -> Kind {
+    pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Strategy(_) => Kind::Strategy,
             Self::Naive(_) => Kind::Naive,
@@ -55,13 +55,8 @@ impl Contestant {
         }
     }
 
-    /// The name of the naive twin of a strategy, if it is one that has one.
-    pub(super) fn twin(self) -> Option<&'static str> {
-        if let Self::Strategy(strategy) = self { naive::name(strategy) } else { None }
-    }
-
     /// The contestant of that name, for the process of a sample.
-    pub(super) fn named(name: &str) -> Result<Self, String> {
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
         let (party, _) = party(&Strategy::ALL, true);
         party.into_iter().find(|it| it.name() == name).ok_or_else(|| format!("nobody here is called '{name}'"))
     }
@@ -70,7 +65,7 @@ impl Contestant {
 /// Who takes part when these strategies do, and what is to be said about who does not.
 ///
 /// This is the one place where somebody is left out.
-pub(super) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, Vec<String>) {
+pub(crate) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, Vec<String>) {
     let mut notes = Vec::new();
     let is_here = |strategy: &&Strategy| match strategy.available() {
         Ok(()) => true,

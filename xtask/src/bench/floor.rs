@@ -100,7 +100,7 @@ impl Stack {
 }
 
 /// Reads every regular file below `root`, links not followed, with so many threads.
-pub(super) fn read_all(root: &Path, threads: usize, form: Loop) -> Result<Found> {
+pub(crate) fn read_all(root: &Path, threads: usize, form: Loop) -> Result<Found> {
     let stack = Stack::default();
     let root = CString::new(root.as_os_str().as_bytes()).context("a path with a NUL")?;
     let opened = openat(CWD, root.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())

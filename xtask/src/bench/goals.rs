@@ -1,40 +1,40 @@
 //! polyread's own goals, held against what was measured: ratios of one run, so that they mean the same on any machine.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
 use super::results::{Cell, CorpusResult};
 
 /// Which goals hold for a tree.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measure {
-    pub(super) profile: &'static str,
+pub(crate) struct Measure {
+    pub(crate) profile: &'static str,
     /// Whether the tree has the size that they are set for.
-    pub(super) full_size: bool,
+    pub(crate) full_size: bool,
 }
 
 /// A goal and how far it is.
-#[derive(Debug, Serialize)]
-pub(super) struct Goal {
-    pub(super) corpus: String,
-    pub(super) cache: Cache,
-    pub(super) what: What,
-    pub(super) strategy: &'static str,
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Goal {
+    pub(crate) corpus: String,
+    pub(crate) cache: Cache,
+    pub(crate) what: What,
+    pub(crate) strategy: String,
     /// A ratio, or bytes of memory.
-    pub(super) figure: f64,
+    pub(crate) figure: f64,
     /// The ends of its interval: the ratios of the far ends of both intervals, which is more than 95%.
-    pub(super) low: f64,
-    pub(super) high: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
     /// The figure must be at most this.
-    pub(super) limit: Option<f64>,
+    pub(crate) limit: Option<f64>,
     /// `None` where there is no limit, or where the tree is not of the size that it is set for.
-    pub(super) verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
 }
 
 /// What a figure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum What {
+pub(crate) enum What {
     /// Time of the fastest strategy by time of the floor.
     BestToFloor,
     /// Time of any strategy by time of the floor.
@@ -47,9 +47,9 @@ pub(super) enum What {
     BestToAny,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Even the far end of the interval is within the limit.
     Met,
     /// Even the near end is beyond it.
@@ -67,7 +67,7 @@ const BEST_TO_ANY: f64 = 1.05;
 
 impl Measure {
     /// The goals for a profile, if there are any.
-    pub(super) fn of(profile: &str, full_size: bool) -> Option<Self> {
+    pub(crate) fn of(profile: &str, full_size: bool) -> Option<Self> {
         let profile = TO_FLOOR.iter().map(|limits| limits.0).chain(["empty"]).find(|it| *it == profile)?;
         Some(Self { profile, full_size })
     }
@@ -75,7 +75,7 @@ impl Measure {
 
 impl Goal {
     /// Those of all corpora that goals are set for.
-    pub(super) fn all(corpora: &[CorpusResult]) -> Vec<Self> {
+    pub(crate) fn all(corpora: &[CorpusResult]) -> Vec<Self> {
         let mut goals = Vec::new();
         for corpus in corpora {
             let Some(Measure { profile, full_size }) = corpus.goals else { continue };
@@ -123,7 +123,7 @@ impl Goal {
             goals.push(Self::ratio(corpus, What::BestToAny, best, any, Some(BEST_TO_ANY)));
         }
         for cell in corpus.ranked(Cache::Cold) {
-            let twin = cell.twin.and_then(|twin| corpus.cell(Cache::Cold, twin));
+            let twin = corpus.twin(cell);
             goals.extend(twin.map(|twin| Self::ratio(corpus, What::ToTwin, cell, twin, Some(1.0))));
         }
     }
@@ -138,7 +138,7 @@ impl Goal {
             () if is_told && low > limit => Verdict::Missed,
             () => Verdict::Open,
         });
-        let (corpus, cache, strategy) = (corpus.name.clone(), cell.cache, cell.strategy);
+        let (corpus, cache, strategy) = (corpus.name.clone(), cell.cache, cell.strategy.clone());
         // What was not cold says nothing about the cold. A warm sample that had to fetch something is an outlier, and the
         // interval knows about those.
         let is_as_told = cache == Cache::Warm || (cell.cache_verified && to.cache_verified);
@@ -153,18 +153,18 @@ mod tests {
     use crate::bench::Corpus;
     use crate::bench::contestant::Contestant;
     use crate::bench::floor::Loop;
-    use crate::bench::sample::{Found, Sample};
+    use crate::bench::sample::{Found, Sample, Usage};
     use polyread_cli::Strategy::{Multiprocess, Rayon, Tokio};
 
     fn cell(contestant: Contestant, cache: Cache, seconds: [f64; 6], peak_rss_bytes: u64) -> Cell {
         let sample = |elapsed_s| {
             let found = Found::default();
-            Sample { elapsed_s, cpu_s: 1.0, peak_rss_bytes, fetched_bytes: 0, found }
+            Sample { elapsed_s, peak_rss_bytes, usage: Usage::default(), observed: None, found }
         };
-        Cell::new(contestant, cache, &seconds.map(sample), &Found::default(), 0)
+        Cell::new(contestant, cache, &sample(1.0), &seconds.map(sample), &Found::default(), 0)
     }
 
-    fn goals(cells: Vec<Cell>, full_size: bool) -> Vec<(What, &'static str, Option<Verdict>)> {
+    fn goals(cells: Vec<Cell>, full_size: bool) -> Vec<(What, String, Option<Verdict>)> {
         let corpus = Corpus { name: "c".to_owned(), path: "/c".into(), goals: Measure::of("small", full_size) };
         let goals = Goal::all(&[CorpusResult::new(&corpus, &Found::default(), cells, Vec::new())]);
         goals.into_iter().map(|goal| (goal.what, goal.strategy, goal.verdict)).collect()
@@ -192,7 +192,7 @@ mod tests {
             (Memory, "tokio", Some(Missed)),
             (Memory, "multiprocess", None),
         ];
-        assert_eq!(goals(cells(), true), told);
+        assert_eq!(goals(cells(), true), told.map(|(what, strategy, verdict)| (what, strategy.to_owned(), verdict)));
         assert!(goals(cells(), false).iter().all(|goal| goal.2.is_none()));
         assert!(Measure::of("tiny", true).is_none());
     }
@@ -211,6 +211,6 @@ mod tests {
             (What::ToTwin, "rayon", Some(Verdict::Met)),
             (What::ToTwin, "tokio", Some(Verdict::Missed)),
         ];
-        assert_eq!(goals(cells, true), told);
+        assert_eq!(goals(cells, true), told.map(|(what, strategy, verdict)| (what, strategy.to_owned(), verdict)));
     }
 }

@@ -20,21 +20,24 @@ use super::stats::{FEWEST_SAMPLES, below};
 
 /// What is to be compared.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) party: Vec<Contestant>,
-    pub(super) caches: Vec<Cache>,
-    pub(super) runs: usize,
+pub(crate) struct Plan {
+    pub(crate) party: Vec<Contestant>,
+    pub(crate) caches: Vec<Cache>,
+    pub(crate) runs: usize,
 }
 
-/// How a sample is taken: in tests, without processes.
-type Take<'a> = dyn FnMut(&Corpus, Contestant, Cache) -> Result<Sample> + 'a;
+/// How a sample is taken: in tests, without processes. The last says whether to look on.
+type Take<'a> = dyn FnMut(&Corpus, Contestant, Cache, bool) -> Result<Sample> + 'a;
+
+/// A contestant's trial and samples so far, and how many there are to be.
+type Turn = (Contestant, Result<(Sample, Vec<Sample>)>, usize);
 
 /// Compares the contestants on each corpus, one corpus after the other, so that the one at hand stays in the cache.
 ///
 /// # Errors
 ///
 /// None of the corpora could be measured. Whatever else fails is in the results.
-pub(super) fn measure(corpora: &[Corpus], plan: &Plan, take: &mut Take<'_>) -> Result<Vec<CorpusResult>> {
+pub(crate) fn measure(corpora: &[Corpus], plan: &Plan, take: &mut Take<'_>) -> Result<Vec<CorpusResult>> {
     let progress = Progress::new(corpora.len() * (1 + plan.caches.len() * plan.party.len() * (1 + plan.runs)));
     // Which order they take turns in must not be the same from one comparison to the next.
     let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
@@ -58,7 +61,7 @@ impl Rounds<'_> {
     fn corpus(&mut self, corpus: &Corpus) -> CorpusResult {
         self.progress.corpus(corpus);
         // It reads every corpus once, whether it takes part or not: its totals are the truth, and the cache is warm.
-        let reference = self.sample(corpus, Contestant::Strategy(Strategy::Sequential), Cache::Warm);
+        let reference = self.sample(corpus, Contestant::Strategy(Strategy::Sequential), Cache::Warm, false);
         let reference = match reference.map(|sample| sample.found) {
             Ok(found) if found.totals.files > 0 => found,
             Ok(_) => {
@@ -88,19 +91,19 @@ impl Rounds<'_> {
     fn cells(&mut self, corpus: &Corpus, cache: Cache, reference: &Found) -> Result<Vec<(Contestant, Result<Cell>)>> {
         let tree = if cache == Cache::Cold { Some(Tree::list(&corpus.path)?) } else { None };
         let mut stored_bytes = reference.totals.bytes;
-        let mut take = |rounds: &mut Self, contestant| {
+        let mut take = |rounds: &mut Self, contestant, observe| {
             if let Some(tree) = &tree {
                 stored_bytes = tree.evict();
             }
-            rounds.sample(corpus, contestant, cache)
+            rounds.sample(corpus, contestant, cache, observe)
         };
         let runs = self.plan.runs;
         // The trial does not count: what is paid for once is paid there. It tells how long a sample takes.
-        let mut turns: Vec<(Contestant, Result<Vec<Sample>>, usize)> = Vec::new();
+        let mut turns: Vec<Turn> = Vec::new();
         for contestant in self.plan.party.clone() {
-            let trial = take(self, contestant);
+            let trial = take(self, contestant, true);
             let own = trial.as_ref().map_or(0, |trial| affordable(contestant.kind(), trial.elapsed_s, runs));
-            turns.push((contestant, trial.map(|_| Vec::with_capacity(own)), own));
+            turns.push((contestant, trial.map(|trial| (trial, Vec::with_capacity(own))), own));
             self.progress.skip(runs - own);
         }
         for round in 0..runs {
@@ -108,26 +111,28 @@ impl Rounds<'_> {
                 let (contestant, taken, own) = &mut turns[turn];
                 // Fewer samples are spread over all rounds: the machine is another one at their end.
                 let is_due = (round + 1) * *own / runs > round * *own / runs;
-                let Ok(samples) = taken else { continue };
+                let Ok((_, samples)) = taken else { continue };
                 if is_due {
-                    match take(self, *contestant) {
+                    match take(self, *contestant, false) {
                         Ok(sample) => samples.push(sample),
                         Err(error) => *taken = Err(error),
                     }
                 }
             }
         }
-        let cell = |contestant, samples: Vec<Sample>| Cell::new(contestant, cache, &samples, reference, stored_bytes);
+        let cell = |contestant, (trial, samples): (Sample, Vec<Sample>)| {
+            Cell::new(contestant, cache, &trial, &samples, reference, stored_bytes)
+        };
         Ok(turns
             .into_iter()
             .map(|(contestant, taken, _)| (contestant, taken.map(|samples| cell(contestant, samples))))
             .collect())
     }
 
-    fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache) -> Result<Sample> {
+    fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample> {
         self.progress.0.set_message(format!("{}: {}", corpus.name, contestant.name()));
         self.progress.0.tick();
-        let sample = (self.take)(corpus, contestant, cache);
+        let sample = (self.take)(corpus, contestant, cache, observe);
         self.progress.0.inc(1);
         sample
     }
@@ -184,7 +189,7 @@ mod tests {
     use crate::bench::floor::Loop;
     use std::collections::BTreeMap;
 
-    use crate::bench::sample::Totals;
+    use crate::bench::sample::{Totals, Usage};
 
     fn corpus() -> Corpus {
         Corpus { name: "c".to_owned(), path: "/c".into(), goals: None }
@@ -192,7 +197,7 @@ mod tests {
 
     fn sample(elapsed_s: f64) -> Sample {
         let found = Found { totals: Totals { files: 7, ..Totals::default() }, ..Found::default() };
-        Sample { elapsed_s, cpu_s: 1.0, peak_rss_bytes: 1, fetched_bytes: 0, found }
+        Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, found }
     }
 
     fn plan(runs: usize) -> Plan {
@@ -210,7 +215,7 @@ mod tests {
     #[test]
     fn a_sample_that_fails_costs_its_own_cell_and_no_other() {
         let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
-        let results = measure(&[corpus()], &plan(5), &mut |_, contestant, _| {
+        let results = measure(&[corpus()], &plan(5), &mut |_, contestant, _, _| {
             let turn = turns.entry(contestant.name()).or_default();
             *turn += 1;
             match (contestant.name(), *turn) {
@@ -224,22 +229,22 @@ mod tests {
             turns,
             BTreeMap::from([("floor", 6), ("naive-rayon", 6), ("rayon", 6), ("sequential", 1), ("tokio", 3)])
         );
-        let names: Vec<_> = results[0].cells.iter().map(|cell| cell.strategy).collect();
+        let names: Vec<_> = results[0].cells.iter().map(|cell| cell.strategy.as_str()).collect();
         assert_eq!(names, ["rayon", "naive-rayon", "floor"]);
         let [failure] = &results[0].failures[..] else { panic!("{:?}", results[0].failures) };
-        assert_eq!((failure.strategy, failure.error.as_str()), ("tokio", "signal: 9 (SIGKILL): out of luck"));
+        assert_eq!((failure.strategy.as_str(), failure.error.as_str()), ("tokio", "signal: 9 (SIGKILL): out of luck"));
     }
 
     #[test]
     fn a_corpus_that_cannot_be_read_costs_no_other() {
         let mut first = true;
-        let results = measure(&[corpus(), corpus()], &plan(1), &mut |_, _, _| {
+        let results = measure(&[corpus(), corpus()], &plan(1), &mut |_, _, _, _| {
             if std::mem::take(&mut first) { Err(anyhow!("no luck")) } else { Ok(sample(0.1)) }
         })
         .unwrap();
         assert!(results[0].unreadable().unwrap().contains("no luck"));
         assert_eq!((results[0].cells.len(), results[1].cells.len()), (0, 4));
-        let error = measure(&[corpus()], &plan(1), &mut |_, _, _| Err(anyhow!("no luck"))).unwrap_err();
+        let error = measure(&[corpus()], &plan(1), &mut |_, _, _, _| Err(anyhow!("no luck"))).unwrap_err();
         assert!(error.to_string().contains("no luck"));
     }
 
@@ -252,7 +257,7 @@ mod tests {
         assert_eq!(affordable(Kind::Naive, 1.0, 10), 3);
         assert_eq!(affordable(Kind::Naive, 100.0, 10), 1);
         let mut order = Vec::new();
-        measure(&[corpus()], &plan(10), &mut |_, contestant, _| {
+        measure(&[corpus()], &plan(10), &mut |_, contestant, _, _| {
             order.push(contestant.name());
             Ok(sample(if contestant.kind() == Kind::Naive { 1.5 } else { 0.1 }))
         })

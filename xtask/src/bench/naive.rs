@@ -33,7 +33,7 @@ const LARGE: u64 = 10_000;
 
 /// The stable name of a strategy's twin. `None` where a first version would not be another program: nobody drives a
 /// ring naively.
-pub(super) fn name(strategy: Strategy) -> Option<&'static str> {
+pub(crate) fn name(strategy: Strategy) -> Option<&'static str> {
     Some(match strategy {
         Strategy::Sequential => "naive-sequential",
         Strategy::Rayon => "naive-rayon",
@@ -46,7 +46,7 @@ pub(super) fn name(strategy: Strategy) -> Option<&'static str> {
 }
 
 /// What a twin found, and the peak memory in bytes of the processes beside its own.
-pub(super) fn read_all(strategy: Strategy, root: &Path, analysis: Analysis) -> Result<(Found, u64)> {
+pub(crate) fn read_all(strategy: Strategy, root: &Path, analysis: Analysis) -> Result<(Found, u64)> {
     let found = match strategy {
         Strategy::Sequential => sequential(root, analysis),
         Strategy::Rayon => rayon(root, analysis),

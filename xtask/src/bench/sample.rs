@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
 use super::contestant::{Contestant, Kind};
+use super::observe::Observed;
 use super::{Corpus, floor, naive};
 
 /// What a strategy does with the bytes.
@@ -38,7 +39,7 @@ pub(crate) enum Analysis {
 }
 
 impl Analysis {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::TextStats => "text-stats",
             Self::Bytes => "bytes",
@@ -56,7 +57,35 @@ pub(crate) struct Args {
     /// What the parent has made of it: nothing here depends on it but how many threads the floor has
     #[arg(long, value_enum)]
     cache: Cache,
+    /// Look on while it runs, which costs it a little: for samples that do not count
+    #[arg(long)]
+    observe: bool,
+    #[command(flatten)]
+    settings: Settings,
     path: PathBuf,
+}
+
+/// What a strategy is told beside its defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Settings {}
+
+impl Settings {
+    /// The same on a command line.
+    fn arguments(self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a sample is to be of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) corpus: &'a Corpus,
+    pub(crate) contestant: Contestant,
+    pub(crate) cache: Cache,
+    pub(crate) analysis: Analysis,
+    pub(crate) settings: Settings,
+    /// Whether to look on: see [`Observed`].
+    pub(crate) observe: bool,
 }
 
 /// Threads of the floor on a cold cache, where it is the number of requests in flight that counts and not that of cores.
@@ -64,30 +93,48 @@ const THREADS_WHEN_COLD: usize = 64;
 
 /// What one sample found and cost.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Wall-clock time in seconds, from before discovery to after the last thread's end.
-    pub(super) elapsed_s: f64,
-    /// Processor time in seconds of all threads and workers, in user and kernel mode.
-    pub(super) cpu_s: f64,
+    pub(crate) elapsed_s: f64,
     /// The most physical memory in bytes that the process has had, `VmHWM`, and that each of its workers has. What several
     /// processes share, such as the pages of the program, counts in each.
-    pub(super) peak_rss_bytes: u64,
-    /// What it has caused to be fetched from storage, in bytes: pages that were in the cache do not count.
-    pub(super) fetched_bytes: u64,
-    pub(super) found: Found,
+    pub(crate) peak_rss_bytes: u64,
+    pub(crate) usage: Usage,
+    /// What looking on told, if it was a trial.
+    pub(crate) observed: Option<Observed>,
+    pub(crate) found: Found,
+}
+
+/// What the kernel has counted, of all threads and workers together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Usage {
+    /// Processor time in seconds in user and kernel mode: finer than the two that follow.
+    pub(crate) cpu_s: f64,
+    pub(crate) cpu_user_s: f64,
+    pub(crate) cpu_system_s: f64,
+    /// How often a thread gave its processor up to wait for something.
+    pub(crate) voluntary_switches: u64,
+    /// How often it was taken away.
+    pub(crate) involuntary_switches: u64,
+    /// Pages that were made or mapped without storage, those of buffers and stacks above all.
+    pub(crate) minor_faults: u64,
+    /// Pages that had to come from storage.
+    pub(crate) major_faults: u64,
+    /// What has been fetched from storage, in bytes: pages that were in the cache do not count.
+    pub(crate) fetched_bytes: u64,
 }
 
 /// What a strategy found: the same for all of them, or one of them is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Found {
-    pub(super) failed: u64,
-    pub(super) skipped: u64,
-    pub(super) totals: Totals,
+pub(crate) struct Found {
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+    pub(crate) totals: Totals,
 }
 
 impl Found {
     /// Whether it is what a contestant of this kind must find where the sequential reader found `reference`.
-    pub(super) fn agrees_with(&self, reference: &Self, kind: Kind) -> bool {
+    pub(crate) fn agrees_with(&self, reference: &Self, kind: Kind) -> bool {
         let (own, expected) = (self.totals, reference.totals);
         let totals = match kind {
             Kind::Strategy => self.skipped == reference.skipped && own == expected,
@@ -115,12 +162,12 @@ impl AddAssign for Found {
 
 /// Sums over the files that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Totals {
-    pub(super) files: u64,
-    pub(super) bytes: u64,
-    pub(super) words: u64,
-    pub(super) chars: u64,
-    pub(super) lines: u64,
+pub(crate) struct Totals {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    pub(crate) words: u64,
+    pub(crate) chars: u64,
+    pub(crate) lines: u64,
 }
 
 impl AddAssign<TextCounts> for Totals {
@@ -139,11 +186,13 @@ impl Sample {
     /// # Errors
     ///
     /// The process could not be started or did not tell what it found; with the last that it said on standard error.
-    pub(super) fn take(corpus: &Corpus, contestant: Contestant, cache: Cache, analysis: Analysis) -> Result<Self> {
+    pub(crate) fn take(order: &Order<'_>) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program to start it again")?;
         let mut command = Command::new(program);
-        command.arg("sample").args(["--contestant", contestant.name(), "--analysis", analysis.name()]);
-        command.args(["--cache", cache.name(), "--"]).arg(&corpus.path).stdin(Stdio::null());
+        command.arg("sample").args(["--contestant", order.contestant.name()]);
+        command.args(["--analysis", order.analysis.name(), "--cache", order.cache.name()]);
+        command.args(order.observe.then_some("--observe")).args(order.settings.arguments());
+        command.arg("--").arg(&order.corpus.path).stdin(Stdio::null());
         let output = command.output().context("cannot start the process of a sample")?;
         if output.status.success() {
             // Whatever it had to say is the user's to read.
@@ -162,7 +211,7 @@ impl Sample {
 pub(crate) fn run(args: &Args) -> Result<()> {
     // A comparison that is killed must not leave a sample behind that reads on.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let (started, before) = (Instant::now(), Spent::until_now()?);
+    let (started, before) = (Instant::now(), Usage::until_now()?);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let run = match (args.contestant, args.analysis) {
         (Contestant::Strategy(strategy), Analysis::TextStats) => {
@@ -184,12 +233,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ok(Run { found, elapsed: started.elapsed(), own_rss_bytes: peak_rss("self")?, workers_rss_bytes: 0 })
         }
     }?;
-    let after = Spent::until_now()?;
+    let usage = Usage::until_now()?.since(before);
     let sample = Sample {
         elapsed_s: run.elapsed.as_secs_f64(),
-        cpu_s: after.cpu_s - before.cpu_s,
         peak_rss_bytes: run.own_rss_bytes + run.workers_rss_bytes,
-        fetched_bytes: after.fetched_bytes - before.fetched_bytes,
+        usage,
+        observed: None,
         found: run.found,
     };
     let mut line = serde_json::to_vec(&sample).context("cannot write the sample as JSON")?;
@@ -243,30 +292,44 @@ fn strategy_run<A: PortableAnalysis>(
     Ok(Run { found, elapsed: read + ending.elapsed(), own_rss_bytes, workers_rss_bytes })
 }
 
-/// Of this process and of the children that have ended.
-struct Spent {
-    cpu_s: f64,
-    fetched_bytes: u64,
-}
-
-impl Spent {
+impl Usage {
+    /// Of this process and of the children that have ended.
     fn until_now() -> Result<Self> {
         let time = clock_gettime(ClockId::ProcessCPUTime);
-        let own = getrusage(UsageWho::RUSAGE_SELF).context("cannot ask for what this process has fetched")?;
-        let children = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of the workers")?;
+        let own = getrusage(UsageWho::RUSAGE_SELF).context("cannot ask for what this process has used")?;
+        let children = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for what the workers have used")?;
         let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
         let own_cpu_s = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
-        // In blocks of 512 bytes, whatever the blocks of the device are.
-        let blocks = own.block_reads() + children.block_reads();
+        let sum = |of: fn(&nix::sys::resource::Usage) -> i64| u64::try_from(of(&own) + of(&children)).unwrap_or(0);
         Ok(Self {
             cpu_s: own_cpu_s + seconds(children.user_time()) + seconds(children.system_time()),
-            fetched_bytes: u64::try_from(blocks).unwrap_or(0) * 512,
+            cpu_user_s: seconds(own.user_time()) + seconds(children.user_time()),
+            cpu_system_s: seconds(own.system_time()) + seconds(children.system_time()),
+            voluntary_switches: sum(nix::sys::resource::Usage::voluntary_context_switches),
+            involuntary_switches: sum(nix::sys::resource::Usage::involuntary_context_switches),
+            minor_faults: sum(nix::sys::resource::Usage::minor_page_faults),
+            major_faults: sum(nix::sys::resource::Usage::major_page_faults),
+            // In blocks of 512 bytes, whatever the blocks of the device are.
+            fetched_bytes: sum(nix::sys::resource::Usage::block_reads) * 512,
         })
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            cpu_s: self.cpu_s - before.cpu_s,
+            cpu_user_s: self.cpu_user_s - before.cpu_user_s,
+            cpu_system_s: self.cpu_system_s - before.cpu_system_s,
+            voluntary_switches: self.voluntary_switches - before.voluntary_switches,
+            involuntary_switches: self.involuntary_switches - before.involuntary_switches,
+            minor_faults: self.minor_faults - before.minor_faults,
+            major_faults: self.major_faults - before.major_faults,
+            fetched_bytes: self.fetched_bytes - before.fetched_bytes,
+        }
     }
 }
 
 /// `getrusage` would count what the parent had when it forked; this begins with the program.
-pub(super) fn peak_rss(process: &str) -> Result<u64> {
+pub(crate) fn peak_rss(process: &str) -> Result<u64> {
     let path = format!("/proc/{process}/status");
     let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -28,12 +28,12 @@ const HEADS: [&str; 12] = [
 
 /// Where it will be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(crate) enum Page {
     Terminal,
     Markdown,
 }
 
-pub(super) fn render(results: &Results, page: Page) -> String {
+pub(crate) fn render(results: &Results, page: Page) -> String {
     let host = &results.host;
     let mut text = format!("{}, {} cores, Linux {}\n", host.cpu, host.cores, host.kernel);
     for corpus in &results.corpora {
@@ -42,8 +42,8 @@ pub(super) fn render(results: &Results, page: Page) -> String {
         }
     }
     // Writing to a string cannot fail, here and below.
-    if let Some(strategy) = results.recommendation
-        && rankings(results).count() > 1
+    if let Some(strategy) = &results.recommendation
+        && results.rankings().count() > 1
         && results
             .corpora
             .iter()
@@ -77,7 +77,7 @@ fn render_corpus(corpus: &CorpusResult, cache: Cache, results: &Results, page: P
     let mut places = 1..;
     let rows = corpus.verified(cache).map(|cell| {
         let is_ranked = cell.kind == Kind::Strategy;
-        let twin = cell.twin.and_then(|twin| corpus.cell(cache, twin));
+        let twin = corpus.twin(cell);
         vec![
             if is_ranked {
                 places.next().map_or_else(String::new, |place: u32| format!("{place}."))
@@ -177,7 +177,7 @@ fn verdict(corpus: &CorpusResult, cache: Cache) -> Vec<String> {
     if !fastest.has_interval() {
         return vec![format!("Fastest: {}, of too few samples to tell it from the others", fastest.strategy)];
     }
-    vec![format!("Fastest: {}{}", fastest.strategy, tied(&ties(corpus, cache, fastest.strategy)))]
+    vec![format!("Fastest: {}{}", fastest.strategy, tied(&corpus.ties(cache, &fastest.strategy)))]
 }
 
 /// Who was too slow for as many samples as the others have.
@@ -199,20 +199,9 @@ fn unverified(corpus: &CorpusResult, cache: Cache) -> Option<String> {
     })
 }
 
-/// Those that cannot be told apart from a strategy on one corpus.
-fn ties(corpus: &CorpusResult, cache: Cache, strategy: &str) -> Vec<&'static str> {
-    let Some(it) = corpus.ranked(cache).find(|cell| cell.strategy == strategy) else { return Vec::new() };
-    let others = corpus.ranked(cache).filter(|cell| cell.strategy != strategy);
-    others.filter(|cell| cell.interval().ties_with(&it.interval())).map(|cell| cell.strategy).collect()
-}
-
-fn rankings(results: &Results) -> impl Iterator<Item = (&CorpusResult, Cache)> {
-    results.corpora.iter().flat_map(|corpus| corpus.caches().into_iter().map(move |cache| (corpus, cache)))
-}
-
 /// Those that cannot be told apart from it in any ranking.
-fn ties_everywhere(results: &Results, strategy: &str) -> Vec<&'static str> {
-    let mut everywhere = rankings(results).map(|(corpus, cache)| ties(corpus, cache, strategy));
+fn ties_everywhere<'a>(results: &'a Results, strategy: &str) -> Vec<&'a str> {
+    let mut everywhere = results.rankings().map(|(corpus, cache)| corpus.ties(cache, strategy));
     let mut left = everywhere.next().unwrap_or_default();
     everywhere.for_each(|ties| left.retain(|other| ties.contains(other)));
     left
@@ -233,7 +222,7 @@ fn render_goals(goals: &[Goal], page: Page) -> String {
         let of = |what: What| goals.iter().filter(move |goal| goal.what == what);
         let mut corpora: Vec<&str> = of(every).map(|goal| goal.corpus.as_str()).collect();
         corpora.dedup();
-        let mut strategies: Vec<&str> = of(every).map(|goal| goal.strategy).collect();
+        let mut strategies: Vec<&str> = of(every).map(|goal| goal.strategy.as_str()).collect();
         strategies.sort_unstable();
         strategies.dedup();
         if corpora.is_empty() {
