@@ -20,6 +20,7 @@ mod measure;
 pub(crate) mod naive;
 pub(crate) mod noise;
 pub(crate) mod observe;
+mod progress;
 pub(crate) mod recommend;
 pub(crate) mod results;
 pub(crate) mod sample;
@@ -27,21 +28,29 @@ pub(crate) mod stats;
 mod text;
 pub(crate) mod timeline;
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
 use polyread_core::Escaped;
+use rand_pcg::Pcg64Mcg;
+use rand_pcg::rand_core::SeedableRng;
 
 use crate::fixtures;
+use crate::interrupt::Interrupt;
 use cold::Cache;
+use contestant::Contestant;
+use measure::Laboratory;
+use progress::Progress;
 use results::Results;
-use sample::{Analysis, Order, Sample, Settings};
+use sample::{Analysis, Order, Sabotage, Sample, Settings};
 use text::Page;
 
 /// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones, a single one.
@@ -49,6 +58,10 @@ const DEFAULT_PROFILES: [&str; 4] = ["small", "mixed", "large", "one"];
 
 /// What `--quick` multiplies the profiles by: a first answer, not one to decide upon.
 const QUICK_SCALE: f64 = 0.1;
+
+/// How long samples are added to a ranking whose intervals are wide, if no budget is given.
+const PATIENCE: Duration = Duration::from_secs(60);
+const QUICK_PATIENCE: Duration = Duration::from_secs(6);
 
 const RUNS: usize = 10;
 const QUICK_RUNS: usize = stats::FEWEST_SAMPLES;
@@ -100,13 +113,27 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: Option<u16>,
 
+    /// Seconds that all of it may take, but for what every strategy needs to be there at all [default: what RUNS take, and up to
+    /// a minute more for each ranking whose intervals are wide]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    budget: Option<u32>,
+
     /// A tenth of each profile and six samples: a first answer within seconds
     #[arg(long)]
     quick: bool,
 
+    /// Make a strategy worse on purpose, to see that it is noticed: NAME=slow:PERCENT or NAME=miscount (repeatable)
+    #[arg(long, value_name = "NAME=HOW", value_parser = sabotage)]
+    sabotage: Vec<(String, Sabotage)>,
+
     /// How to write the results
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+fn sabotage(text: &str) -> Result<(String, Sabotage), String> {
+    let (name, how) = text.split_once('=').ok_or("it is NAME=slow:PERCENT or NAME=miscount")?;
+    Ok((Contestant::named(name)?.name().to_owned(), how.parse()?))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -140,28 +167,34 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let strategies = Strategy::ALL.into_iter();
     let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
-    let (party, notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins);
+    let (party, mut notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins);
     let caches = match args.cache {
         Caches::Warm => vec![Cache::Warm],
         Caches::Cold => vec![Cache::Cold],
         Caches::Both => vec![Cache::Warm, Cache::Cold],
     };
 
-    let plan = measure::Plan { party, caches, runs };
-    let corpora = measure::measure(&corpora, &plan, &mut |corpus, contestant, cache, observe| {
-        let (analysis, settings) = (args.analysis, Settings::default());
-        Sample::take(&Order { corpus, contestant, cache, analysis, settings, observe })
-    })?;
+    let patience = if args.quick { QUICK_PATIENCE } else { PATIENCE };
+    let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
+    let plan = measure::Plan { party, caches, runs, budget, patience };
+    let interrupt = Interrupt::watch().context("cannot listen to signals")?;
+    let mut lab = Processes { args, interrupt: &interrupt, begun: Instant::now() };
+    // Which order they take turns in must not be the same from one comparison to the next.
+    let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
+    let measured = measure::measure(&corpora, &plan, &mut lab, rng, Progress::new())?;
+    let corpora = measured.corpora;
+    notes.extend(measured.notes);
+    notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));
     let results = Results {
         schema_version: results::SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
         took_s: begun.elapsed().unwrap_or_default().as_secs_f64(),
         command: ["cargo", "xtask"].map(str::to_owned).into_iter().chain(std::env::args().skip(1)).collect(),
-        stopped: None,
+        stopped: interrupt.signal().map(|_| results::Stopped::Signal),
         host: host::Host::read(),
         analysis: args.analysis.name().to_owned(),
         runs,
-        budget_s: None,
+        budget_s: budget.map(|budget| budget.as_secs_f64()),
         recommendation: recommend::overall(&corpora),
         recommendations: Vec::new(),
         // They were set for the analysis that counts.
@@ -185,7 +218,35 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         _ => {}
     }
-    Ok(if results.all_verified() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match interrupt.signal() {
+        // As shells tell of who was ended by a signal.
+        Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        None if results.all_verified() => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
+}
+
+/// The laboratory proper: each sample in a process of its own.
+struct Processes<'a> {
+    args: &'a Args,
+    interrupt: &'a Interrupt,
+    begun: Instant,
+}
+
+impl Laboratory for Processes<'_> {
+    fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample> {
+        let (analysis, settings) = (self.args.analysis, Settings::default());
+        let sabotage = self.args.sabotage.iter().find(|(name, _)| name == contestant.name()).map(|(_, how)| *how);
+        Sample::take(&Order { corpus, contestant, cache, analysis, settings, observe, sabotage }, self.interrupt)
+    }
+
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.interrupt.signal().is_some()
+    }
 }
 
 /// The user's own directories, the profiles that are named, or the default ones; made where they are not there yet.

@@ -5,6 +5,7 @@
 
 mod bench;
 mod fixtures;
+mod interrupt;
 mod links;
 mod sweep;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Corpus;
 use super::cold::{Cache, is_as_told};
 use super::contestant::Contestant;
+use super::host;
 use super::noise::Noise;
 use super::results::{Cell, CorpusResult, Failure};
 use super::sample::{Found, Sample, Usage};
@@ -22,7 +23,7 @@ impl CorpusResult {
         let mut result = Self {
             name: corpus.name.clone(),
             path: corpus.path.to_string_lossy().into_owned(),
-            file_system: None,
+            file_system: host::file_system(&corpus.path),
             files: reference.totals.files,
             bytes: reference.totals.bytes,
             changed: cells.iter().any(|cell| cell.strategy == "sequential" && !cell.verified),

@@ -1,6 +1,8 @@
 //! The machine that was measured on.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,15 @@ impl Host {
             polyread_version: polyread_cli::VERSION.to_owned(),
         }
     }
+}
+
+/// The type of the file system that a path is on, such as `ext4`.
+pub(crate) fn file_system(path: &Path) -> Option<String> {
+    let device = fs::metadata(path).ok()?.dev();
+    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let line = mounts.lines().find(|line| line.split(' ').nth(2) == Some(device.as_str()))?;
+    Some(line.split_once(" - ")?.1.split(' ').next()?.to_owned())
 }
 
 fn cpu_model() -> Option<String> {

@@ -1,94 +1,200 @@
-//! Taking the samples: one trial for each contestant, then rounds in random order.
+//! Taking the samples: a trial for each contestant, rounds in random order, and more rounds until the strategies can be told
+//! apart or the time is over.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
-use anyhow::{Result, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Error, Result, anyhow};
 use polyread_cli::Strategy;
 use polyread_core::Escaped;
 use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::SeedableRng;
 
 use super::Corpus;
+use super::assemble::PRECISION;
 use super::cold::{Cache, Tree};
 use super::contestant::{Contestant, Kind};
+use super::noise;
+use super::progress::Progress;
 use super::results::{Cell, CorpusResult, Failure};
 use super::sample::{Found, Sample};
-use super::stats::{FEWEST_SAMPLES, below};
+use super::stats::{FEWEST_SAMPLES, Interval, below};
 
 /// What is to be compared.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) party: Vec<Contestant>,
     pub(crate) caches: Vec<Cache>,
+    /// Samples of each contestant that is not too slow for so many, before more are added.
     pub(crate) runs: usize,
+    /// For all of it.
+    pub(crate) budget: Option<Duration>,
+    /// Without a budget: how long samples are added to one ranking, counted from its beginning.
+    pub(crate) patience: Duration,
 }
 
-/// How a sample is taken: in tests, without processes. The last says whether to look on.
-type Take<'a> = dyn FnMut(&Corpus, Contestant, Cache, bool) -> Result<Sample> + 'a;
+/// Where samples are taken: in tests, without processes and clocks.
+pub(crate) trait Laboratory {
+    /// The last says whether to look on.
+    fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample>;
 
-/// A contestant's trial and samples so far, and how many there are to be.
-type Turn = (Contestant, Result<(Sample, Vec<Sample>)>, usize);
+    /// Since the comparison began.
+    fn now(&self) -> Duration;
+
+    /// Whether the user has had enough.
+    fn is_stopped(&self) -> bool;
+}
+
+/// Samples of one cell: more do not narrow an interval that the machine's noise makes wide.
+const MOST_SAMPLES: usize = 200;
+
+/// Rounds that are added at once, before it is looked again whether they are enough.
+const ADDED: usize = 5;
+
+/// Seconds that the samples of one contestant may take together, when there is no budget: of a strategy or the floor, and
+/// of what is not ranked, may be slow, and tells as much with fewer.
+const ALLOWANCE: (f64, f64) = (6.0, 3.0);
+
+/// The part of a budget that goes to strategies and the floor.
+const RANKED_SHARE: f64 = 0.75;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) corpora: Vec<CorpusResult>,
+    /// Who was left out because the time was over.
+    pub(crate) notes: Vec<String>,
+}
 
 /// Compares the contestants on each corpus, one corpus after the other, so that the one at hand stays in the cache.
 ///
 /// # Errors
 ///
 /// None of the corpora could be measured. Whatever else fails is in the results.
-pub(crate) fn measure(corpora: &[Corpus], plan: &Plan, take: &mut Take<'_>) -> Result<Vec<CorpusResult>> {
-    let progress = Progress::new(corpora.len() * (1 + plan.caches.len() * plan.party.len() * (1 + plan.runs)));
-    // Which order they take turns in must not be the same from one comparison to the next.
-    let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
-    let mut rounds = Rounds { plan, take, rng, progress };
-    let results: Vec<_> = corpora.iter().map(|corpus| rounds.corpus(corpus)).collect();
-    rounds.progress.0.finish_and_clear();
+pub(crate) fn measure(
+    corpora: &[Corpus],
+    plan: &Plan,
+    lab: &mut dyn Laboratory,
+    rng: Pcg64Mcg,
+    progress: Progress,
+) -> Result<Measured> {
+    let mut rounds = Rounds { plan, lab, rng, progress, left: corpora.len() * plan.caches.len(), notes: Vec::new() };
+    let mut results = Vec::new();
+    for corpus in corpora {
+        if rounds.lab.is_stopped() {
+            break;
+        }
+        results.extend(rounds.corpus(corpus));
+    }
+    rounds.progress.finish();
     match results.iter().find_map(|corpus| corpus.unreadable()) {
         Some(error) if results.iter().all(|corpus| corpus.unreadable().is_some()) => Err(anyhow!("{error}")),
-        _ => Ok(results),
+        _ => Ok(Measured { corpora: results, notes: rounds.notes }),
     }
 }
 
 struct Rounds<'a> {
     plan: &'a Plan,
-    take: &'a mut Take<'a>,
+    lab: &'a mut dyn Laboratory,
     rng: Pcg64Mcg,
     progress: Progress,
+    /// Rankings that are not begun.
+    left: usize,
+    notes: Vec<String>,
 }
 
+/// A contestant in one ranking.
+struct Turn {
+    contestant: Contestant,
+    trial: Sample,
+    /// Seconds that a sample takes, with all that belongs to it, such as emptying the cache.
+    cost_s: f64,
+    /// Samples that it has before more are added.
+    own: usize,
+    samples: Vec<Sample>,
+    failed: Option<Error>,
+}
+
+impl Turn {
+    fn is_ranked(&self) -> bool {
+        matches!(self.contestant.kind(), Kind::Strategy | Kind::Floor)
+    }
+
+    /// Whether its interval is as narrow as it is going to be.
+    fn is_settled(&self) -> bool {
+        if self.failed.is_some() || self.contestant.kind() != Kind::Strategy || self.samples.len() >= MOST_SAMPLES {
+            return true;
+        }
+        let times: Vec<_> = self.samples.iter().map(|sample| sample.elapsed_s).collect();
+        times.len() >= FEWEST_SAMPLES && Interval::of_median(&times).precision() <= PRECISION
+    }
+}
+
+/// What one ranking came to.
+type Ranking = (Vec<Cell>, Vec<Failure>);
+
 impl Rounds<'_> {
-    fn corpus(&mut self, corpus: &Corpus) -> CorpusResult {
-        self.progress.corpus(corpus);
+    /// `None` if it was stopped before there was anything to tell.
+    fn corpus(&mut self, corpus: &Corpus) -> Option<CorpusResult> {
+        self.progress.begin(corpus, self.plan.caches[0], self.left, self.expected_end());
         // It reads every corpus once, whether it takes part or not: its totals are the truth, and the cache is warm.
         let reference = self.sample(corpus, Contestant::Strategy(Strategy::Sequential), Cache::Warm, false);
+        if self.lab.is_stopped() {
+            return None;
+        }
         let reference = match reference.map(|sample| sample.found) {
             Ok(found) if found.totals.files > 0 => found,
             Ok(_) => {
                 let error = format!("there is no file to read below {}", Escaped(corpus.path.as_os_str()));
-                return CorpusResult::unread(corpus, error);
+                return Some(CorpusResult::unread(corpus, error));
             }
-            Err(error) => return CorpusResult::unread(corpus, format!("the sequential reader failed: {error:#}")),
+            Err(error) => {
+                return Some(CorpusResult::unread(corpus, format!("the sequential reader failed: {error:#}")));
+            }
         };
-        let (mut cells, mut failures) = (Vec::new(), Vec::new());
+        let (mut cells, mut failures, mut watches) = (Vec::new(), Vec::new(), Vec::new());
         for cache in self.plan.caches.clone() {
-            match self.cells(corpus, cache, &reference) {
-                Ok(results) => {
-                    for (contestant, result) in results {
-                        match result {
-                            Ok(cell) => cells.push(cell),
-                            Err(error) => failures.push(Failure::new(contestant, cache, &error)),
-                        }
-                    }
+            if self.lab.is_stopped() {
+                break;
+            }
+            self.progress.begin(corpus, cache, self.left, self.expected_end());
+            let watch = noise::Watch::begin();
+            match self.ranking(corpus, cache, &reference) {
+                Ok(ranking) => {
+                    cells.extend(ranking.0);
+                    failures.extend(ranking.1);
                 }
                 Err(error) => failures.extend(self.plan.party.iter().map(|it| Failure::new(*it, cache, &error))),
             }
+            watches.push((cache, watch.end()));
+            self.left -= 1;
         }
-        CorpusResult::new(corpus, &reference, cells, failures)
+        if cells.is_empty() && failures.is_empty() {
+            return None;
+        }
+        let mut result = CorpusResult::new(corpus, &reference, cells, failures);
+        for (cache, processors) in watches {
+            if let Some(noise) = result.noise.get_mut(&cache) {
+                (noise.steal, noise.others) = (processors.steal, processors.others);
+            }
+        }
+        Some(result)
     }
 
-    /// Each contestant's samples, or why it has none.
-    fn cells(&mut self, corpus: &Corpus, cache: Cache, reference: &Found) -> Result<Vec<(Contestant, Result<Cell>)>> {
+    /// When the ranking that begins now has to end: what is left of the budget is shared by those that are left.
+    fn until(&self) -> Duration {
+        let now = self.lab.now();
+        match self.plan.budget {
+            Some(budget) => now + budget.saturating_sub(now) / u32::try_from(self.left.max(1)).unwrap_or(u32::MAX),
+            None => now + self.plan.patience,
+        }
+    }
+
+    /// When all of it will be over, as far as can be told.
+    fn expected_end(&self) -> Duration {
+        let left = u32::try_from(self.left).unwrap_or(u32::MAX);
+        self.plan.budget.unwrap_or_else(|| self.lab.now() + self.plan.patience * left)
+    }
+
+    fn ranking(&mut self, corpus: &Corpus, cache: Cache, reference: &Found) -> Result<Ranking> {
         let tree = if cache == Cache::Cold { Some(Tree::list(&corpus.path)?) } else { None };
         let mut stored_bytes = reference.totals.bytes;
         let mut take = |rounds: &mut Self, contestant, observe| {
@@ -97,53 +203,144 @@ impl Rounds<'_> {
             }
             rounds.sample(corpus, contestant, cache, observe)
         };
-        let runs = self.plan.runs;
-        // The trial does not count: what is paid for once is paid there. It tells how long a sample takes.
-        let mut turns: Vec<Turn> = Vec::new();
-        for contestant in self.plan.party.clone() {
-            let trial = take(self, contestant, true);
-            let own = trial.as_ref().map_or(0, |trial| affordable(contestant.kind(), trial.elapsed_s, runs));
-            turns.push((contestant, trial.map(|trial| (trial, Vec::with_capacity(own))), own));
-            self.progress.skip(runs - own);
+        let until = self.until();
+        let mut failures = Vec::new();
+        let mut turns = self.trials(corpus, cache, until, &mut failures, &mut take);
+        self.share(&mut turns, until);
+        for round in 0..self.plan.runs {
+            // Fewer samples are spread over all rounds: the machine is another one at their end.
+            let runs = self.plan.runs;
+            self.round(&mut turns, until, &mut take, &|turn| (round + 1) * turn.own / runs > round * turn.own / runs);
         }
-        for round in 0..runs {
-            for turn in shuffled(turns.len(), &mut self.rng) {
-                let (contestant, taken, own) = &mut turns[turn];
-                // Fewer samples are spread over all rounds: the machine is another one at their end.
-                let is_due = (round + 1) * *own / runs > round * *own / runs;
-                let Ok((_, samples)) = taken else { continue };
-                if is_due {
-                    match take(self, *contestant, false) {
-                        Ok(sample) => samples.push(sample),
-                        Err(error) => *taken = Err(error),
-                    }
+        // Every strategy has its turn in them, settled or not: times of other hours do not compare. What a test of
+        // significance must not do, looking again until it likes what it sees, is no harm to an interval's width.
+        let mut missing = 0.0_f64;
+        while !self.is_over(until, missing) && !turns.iter().all(Turn::is_settled) {
+            missing = turns.iter().filter(|turn| turn.is_ranked()).map(|turn| turn.cost_s).sum();
+            for _ in 0..ADDED {
+                if !self.is_over(until, missing) {
+                    self.round(&mut turns, until, &mut take, &Turn::is_ranked);
                 }
             }
         }
-        let cell = |contestant, (trial, samples): (Sample, Vec<Sample>)| {
-            Cell::new(contestant, cache, &trial, &samples, reference, stored_bytes)
-        };
-        Ok(turns
-            .into_iter()
-            .map(|(contestant, taken, _)| (contestant, taken.map(|samples| cell(contestant, samples))))
-            .collect())
+        let mut cells = Vec::new();
+        for turn in turns {
+            match turn.failed {
+                Some(error) => failures.push(Failure::new(turn.contestant, cache, &error)),
+                None => {
+                    // Where one sample was all that there was time for, it is the trial.
+                    let Turn { contestant, trial, mut samples, .. } = turn;
+                    if samples.is_empty() {
+                        samples.push(trial.clone());
+                    }
+                    cells.push(Cell::new(contestant, cache, &trial, &samples, reference, stored_bytes));
+                }
+            }
+        }
+        Ok((cells, failures))
+    }
+
+    /// Whether there is no time left for something that takes so many seconds.
+    fn is_over(&self, until: Duration, seconds: f64) -> bool {
+        self.lab.is_stopped() || self.lab.now() + Duration::from_secs_f64(seconds) > until
+    }
+
+    /// What is paid for once is paid here. It tells how long a sample takes, and is looked at more closely than samples are.
+    fn trials(
+        &mut self,
+        corpus: &Corpus,
+        cache: Cache,
+        until: Duration,
+        failures: &mut Vec<Failure>,
+        take: &mut dyn FnMut(&mut Self, Contestant, bool) -> Result<Sample>,
+    ) -> Vec<Turn> {
+        let mut turns = Vec::new();
+        // Whom one does not want to do without comes first.
+        let mut party = self.plan.party.clone();
+        party.sort_by_key(|it| (it.kind() != Kind::Strategy, it.kind() != Kind::Floor));
+        let mut left_out = Vec::new();
+        for contestant in party {
+            if self.lab.is_stopped() {
+                break;
+            }
+            let is_ranked = matches!(contestant.kind(), Kind::Strategy | Kind::Floor);
+            if self.plan.budget.is_some() && !is_ranked && self.is_over(until, 0.0) {
+                left_out.push(contestant.name());
+                continue;
+            }
+            let begun = self.lab.now();
+            let trial = take(self, contestant, true);
+            let cost_s = (self.lab.now() - begun).as_secs_f64();
+            match trial {
+                Ok(trial) => {
+                    turns.push(Turn { contestant, trial, cost_s, own: 0, samples: Vec::new(), failed: None });
+                }
+                Err(_) if self.lab.is_stopped() => break,
+                Err(error) => failures.push(Failure::new(contestant, cache, &error)),
+            }
+        }
+        if !left_out.is_empty() {
+            let (left_out, cache) = (left_out.join(", "), cache.name());
+            self.notes
+                .push(format!("The time was over before they had their turn on {}, {cache}: {left_out}.", corpus.name));
+        }
+        turns
+    }
+
+    /// How many samples each has before more are added.
+    fn share(&mut self, turns: &mut [Turn], until: Duration) {
+        let runs = self.plan.runs;
+        let left_s = until.saturating_sub(self.lab.now()).as_secs_f64();
+        let ranked = turns.iter().filter(|turn| turn.is_ranked()).count();
+        let others = turns.len() - ranked;
+        for turn in &mut *turns {
+            let (allowance, fewest) = match (self.plan.budget, turn.is_ranked()) {
+                (None, true) => (ALLOWANCE.0, FEWEST_SAMPLES),
+                (None, false) => (ALLOWANCE.1, 0),
+                (Some(_), true) => (left_s * RANKED_SHARE / ranked as f64, 1),
+                (Some(_), false) => (left_s * (1.0 - RANKED_SHARE) / others as f64, 0),
+            };
+            turn.own = affordable(turn.cost_s, allowance, fewest.min(runs), runs);
+        }
+        let expected: f64 = turns.iter().map(|turn| turn.own as f64 * turn.cost_s).sum();
+        let end = (self.lab.now() + Duration::from_secs_f64(expected)).max(until);
+        let others = self.plan.patience * u32::try_from(self.left.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.progress.expect(self.plan.budget.unwrap_or(end + others));
+    }
+
+    /// A sample of everyone who is due, in random order.
+    fn round(
+        &mut self,
+        turns: &mut [Turn],
+        until: Duration,
+        take: &mut dyn FnMut(&mut Self, Contestant, bool) -> Result<Sample>,
+        is_due: &dyn Fn(&Turn) -> bool,
+    ) {
+        for at in shuffled(turns.len(), &mut self.rng) {
+            let turn = &mut turns[at];
+            if turn.failed.is_some() || !is_due(turn) {
+                continue;
+            }
+            if self.lab.is_stopped() || (self.plan.budget.is_some() && self.is_over(until, 0.0)) {
+                return;
+            }
+            match take(self, turn.contestant, false) {
+                Ok(sample) => turn.samples.push(sample),
+                Err(_) if self.lab.is_stopped() => return,
+                Err(error) => turn.failed = Some(error),
+            }
+        }
     }
 
     fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample> {
-        self.progress.0.set_message(format!("{}: {}", corpus.name, contestant.name()));
-        self.progress.0.tick();
-        let sample = (self.take)(corpus, contestant, cache, observe);
-        self.progress.0.inc(1);
-        sample
+        self.progress.sample(contestant.name(), self.lab.now());
+        self.lab.sample(corpus, contestant, cache, observe)
     }
 }
 
-/// How many samples of so many seconds a contestant has. What is not ranked may be slow, and tells as much with fewer; a
-/// strategy always has enough of them for an interval, if so many are asked for.
-fn affordable(kind: Kind, seconds: f64, runs: usize) -> usize {
-    let (budget, fewest) = if kind == Kind::Naive { (3.0, 1) } else { (6.0, FEWEST_SAMPLES) };
-    let least = fewest.min(runs);
-    (least..=runs).rev().find(|samples| *samples as f64 * seconds <= budget).unwrap_or(least)
+/// The most samples, up to `runs`, that so many seconds allow for.
+fn affordable(seconds: f64, allowance: f64, fewest: usize, runs: usize) -> usize {
+    (fewest..=runs).rev().find(|samples| *samples as f64 * seconds <= allowance).unwrap_or(fewest)
 }
 
 /// The numbers below `n` in random order (Fisher and Yates).
@@ -155,130 +352,5 @@ fn shuffled(n: usize, rng: &mut Pcg64Mcg) -> Vec<usize> {
     order
 }
 
-/// A bar where somebody watches; else a line for each corpus.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn new(samples: usize) -> Self {
-        if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::new(samples as u64);
-        match ProgressStyle::with_template("{msg:24} {wide_bar} {pos}/{len} samples, {eta} left") {
-            Ok(style) => Self(bar.with_style(style)),
-            Err(_) => Self(bar),
-        }
-    }
-
-    fn corpus(&self, corpus: &Corpus) {
-        if self.0.is_hidden() {
-            // Unlike `eprintln!`, no panic where standard error is closed.
-            let _ = writeln!(io::stderr(), "measuring on {}", Escaped(corpus.path.as_os_str()));
-        }
-    }
-
-    /// Samples that will not be taken.
-    fn skip(&self, samples: usize) {
-        self.0.dec_length(samples as u64);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bench::floor::Loop;
-    use std::collections::BTreeMap;
-
-    use crate::bench::sample::{Totals, Usage};
-
-    fn corpus() -> Corpus {
-        Corpus { name: "c".to_owned(), path: "/c".into(), goals: None }
-    }
-
-    fn sample(elapsed_s: f64) -> Sample {
-        let found = Found { totals: Totals { files: 7, ..Totals::default() }, ..Found::default() };
-        Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, found }
-    }
-
-    fn plan(runs: usize) -> Plan {
-        let party = [Strategy::Rayon, Strategy::Tokio].map(Contestant::Strategy);
-        Plan {
-            party: party
-                .into_iter()
-                .chain([Contestant::Naive(Strategy::Rayon), Contestant::Floor(Loop::Bare)])
-                .collect(),
-            caches: vec![Cache::Warm],
-            runs,
-        }
-    }
-
-    #[test]
-    fn a_sample_that_fails_costs_its_own_cell_and_no_other() {
-        let mut turns: BTreeMap<&str, usize> = BTreeMap::new();
-        let results = measure(&[corpus()], &plan(5), &mut |_, contestant, _, _| {
-            let turn = turns.entry(contestant.name()).or_default();
-            *turn += 1;
-            match (contestant.name(), *turn) {
-                ("tokio", 3) => Err(anyhow!("signal: 9 (SIGKILL): out of luck")),
-                _ => Ok(sample(0.1)),
-            }
-        })
-        .unwrap();
-        // Trial and samples; for tokio trial, sample, and the one that failed.
-        assert_eq!(
-            turns,
-            BTreeMap::from([("floor", 6), ("naive-rayon", 6), ("rayon", 6), ("sequential", 1), ("tokio", 3)])
-        );
-        let names: Vec<_> = results[0].cells.iter().map(|cell| cell.strategy.as_str()).collect();
-        assert_eq!(names, ["rayon", "naive-rayon", "floor"]);
-        let [failure] = &results[0].failures[..] else { panic!("{:?}", results[0].failures) };
-        assert_eq!((failure.strategy.as_str(), failure.error.as_str()), ("tokio", "signal: 9 (SIGKILL): out of luck"));
-    }
-
-    #[test]
-    fn a_corpus_that_cannot_be_read_costs_no_other() {
-        let mut first = true;
-        let results = measure(&[corpus(), corpus()], &plan(1), &mut |_, _, _, _| {
-            if std::mem::take(&mut first) { Err(anyhow!("no luck")) } else { Ok(sample(0.1)) }
-        })
-        .unwrap();
-        assert!(results[0].unreadable().unwrap().contains("no luck"));
-        assert_eq!((results[0].cells.len(), results[1].cells.len()), (0, 4));
-        let error = measure(&[corpus()], &plan(1), &mut |_, _, _, _| Err(anyhow!("no luck"))).unwrap_err();
-        assert!(error.to_string().contains("no luck"));
-    }
-
-    #[test]
-    fn what_is_slow_has_fewer_samples_spread_over_all_rounds() {
-        assert_eq!(affordable(Kind::Strategy, 0.1, 10), 10);
-        assert_eq!(affordable(Kind::Strategy, 0.8, 10), 7);
-        assert_eq!(affordable(Kind::Strategy, 100.0, 10), FEWEST_SAMPLES);
-        assert_eq!(affordable(Kind::Strategy, 100.0, 1), 1);
-        assert_eq!(affordable(Kind::Naive, 1.0, 10), 3);
-        assert_eq!(affordable(Kind::Naive, 100.0, 10), 1);
-        let mut order = Vec::new();
-        measure(&[corpus()], &plan(10), &mut |_, contestant, _, _| {
-            order.push(contestant.name());
-            Ok(sample(if contestant.kind() == Kind::Naive { 1.5 } else { 0.1 }))
-        })
-        .unwrap();
-        // After the reference and the trials: ten rounds of three, and the twin in the fifth and in the tenth.
-        let rounds = &order[5..];
-        assert_eq!(rounds.len(), 32);
-        let at: Vec<_> = (0..32).filter(|at| rounds[*at] == "naive-rayon").collect();
-        assert!((12..16).contains(&at[0]) && (28..32).contains(&at[1]), "{at:?}");
-    }
-
-    #[test]
-    fn every_strategy_has_its_turn_in_each_round_and_every_place_in_time() {
-        let mut rng = Pcg64Mcg::seed_from_u64(7);
-        let mut first = [0; 3];
-        for _ in 0..300 {
-            let mut order = shuffled(3, &mut rng);
-            first[order[0]] += 1;
-            order.sort_unstable();
-            assert_eq!(order, [0, 1, 2]);
-        }
-        assert!(first.iter().all(|times| *times > 60), "{first:?}");
-    }
-}
+mod tests;

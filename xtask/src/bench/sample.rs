@@ -3,11 +3,13 @@
 //! As little as possible happens in it besides: what it measures is measured from inside, so that the start of the
 //! process does not count, and the figures are the kernel's own.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::ops::{AddAssign, ControlFlow};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ use super::cold::Cache;
 use super::contestant::{Contestant, Kind};
 use super::observe::Observed;
 use super::{Corpus, floor, naive};
+use crate::interrupt::Interrupt;
 
 /// What a strategy does with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -60,9 +63,43 @@ pub(crate) struct Args {
     /// Look on while it runs, which costs it a little: for samples that do not count
     #[arg(long)]
     observe: bool,
+    /// Make it worse on purpose
+    #[arg(long)]
+    sabotage: Option<Sabotage>,
     #[command(flatten)]
     settings: Settings,
     path: PathBuf,
+}
+
+/// What is done to a contestant on purpose, for those who doubt that the bench would notice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Sabotage {
+    /// It takes longer by so many percent.
+    Slow(f64),
+    /// It counts one word too many.
+    Miscount,
+}
+
+impl FromStr for Sabotage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent = text.strip_prefix("slow:").and_then(|percent| percent.parse().ok());
+        match (text, percent) {
+            ("miscount", _) => Ok(Self::Miscount),
+            (_, Some(percent)) if (0.0..=10_000.0).contains(&percent) => Ok(Self::Slow(percent)),
+            _ => Err(format!("'{text}' is neither slow:PERCENT nor miscount")),
+        }
+    }
+}
+
+impl fmt::Display for Sabotage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow(percent) => write!(f, "slow:{percent}"),
+            Self::Miscount => f.write_str("miscount"),
+        }
+    }
 }
 
 /// What a strategy is told beside its defaults.
@@ -86,6 +123,7 @@ pub(crate) struct Order<'a> {
     pub(crate) settings: Settings,
     /// Whether to look on: see [`Observed`].
     pub(crate) observe: bool,
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 /// Threads of the floor on a cold cache, where it is the number of requests in flight that counts and not that of cores.
@@ -186,14 +224,15 @@ impl Sample {
     /// # Errors
     ///
     /// The process could not be started or did not tell what it found; with the last that it said on standard error.
-    pub(crate) fn take(order: &Order<'_>) -> Result<Self> {
+    pub(crate) fn take(order: &Order<'_>, interrupt: &Interrupt) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program to start it again")?;
         let mut command = Command::new(program);
         command.arg("sample").args(["--contestant", order.contestant.name()]);
         command.args(["--analysis", order.analysis.name(), "--cache", order.cache.name()]);
         command.args(order.observe.then_some("--observe")).args(order.settings.arguments());
-        command.arg("--").arg(&order.corpus.path).stdin(Stdio::null());
-        let output = command.output().context("cannot start the process of a sample")?;
+        command.args(order.sabotage.iter().flat_map(|it| ["--sabotage".to_owned(), it.to_string()]));
+        command.arg("--").arg(&order.corpus.path);
+        let output = interrupt.output(&mut command).context("cannot start the process of a sample")?;
         if output.status.success() {
             // Whatever it had to say is the user's to read.
             let _ = io::stderr().write_all(&output.stderr);
@@ -213,7 +252,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let (started, before) = (Instant::now(), Usage::until_now()?);
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let run = match (args.contestant, args.analysis) {
+    let mut run = match (args.contestant, args.analysis) {
         (Contestant::Strategy(strategy), Analysis::TextStats) => {
             strategy_run(strategy, args, TextStats::default(), |counts, _| counts)
         }
@@ -233,6 +272,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Ok(Run { found, elapsed: started.elapsed(), own_rss_bytes: peak_rss("self")?, workers_rss_bytes: 0 })
         }
     }?;
+    match args.sabotage {
+        Some(Sabotage::Slow(percent)) => {
+            let until = run.elapsed.mul_f64(1.0 + percent / 100.0);
+            let spinning = Instant::now();
+            while run.elapsed + spinning.elapsed() < until {
+                std::hint::spin_loop();
+            }
+            run.elapsed = until;
+        }
+        Some(Sabotage::Miscount) => run.found.totals.words += 1,
+        None => {}
+    }
     let usage = Usage::until_now()?.since(before);
     let sample = Sample {
         elapsed_s: run.elapsed.as_secs_f64(),
