@@ -45,6 +45,7 @@ use rand_pcg::rand_core::SeedableRng;
 
 use crate::fixtures;
 use crate::interrupt::Interrupt;
+use baseline::Comparison;
 use cold::Cache;
 use contestant::Contestant;
 use measure::Laboratory;
@@ -122,6 +123,11 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
 
+    /// Results of an earlier comparison, as --format json writes them: if a strategy is slower now, beyond the noise, the exit
+    /// code is 1
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    baseline: Option<PathBuf>,
+
     /// Make a strategy worse on purpose, to see that it is noticed: NAME=slow:PERCENT or NAME=miscount (repeatable)
     #[arg(long, value_name = "NAME=HOW", value_parser = sabotage)]
     sabotage: Vec<(String, Sabotage)>,
@@ -163,6 +169,11 @@ pub(crate) struct Corpus {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let begun = SystemTime::now();
+    // Before minutes are spent on what it is to be compared with.
+    let baseline = args.baseline.as_deref().map(Results::load).transpose()?;
+    if let Some(baseline) = baseline.as_ref().filter(|it| it.analysis != args.analysis.name()) {
+        bail!("the baseline is of --analysis {}, and this is of {}", baseline.analysis, args.analysis.name());
+    }
     let corpora = corpora(args)?;
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let strategies = Strategy::ALL.into_iter();
@@ -185,7 +196,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let corpora = measured.corpora;
     notes.extend(measured.notes);
     notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));
-    let results = Results {
+    let mut results = Results {
         schema_version: results::SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
         took_s: begun.elapsed().unwrap_or_default().as_secs_f64(),
@@ -205,6 +216,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         notes,
         corpora,
     };
+    results.baseline = baseline.map(|before| Comparison::of(&results, &before));
     let written = match args.format {
         Format::Json => serde_json::to_string(&results).context("cannot write the results as JSON")? + "\n",
         Format::Text => text::render(&results, Page::Terminal),
@@ -221,6 +233,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(match interrupt.signal() {
         // As shells tell of who was ended by a signal.
         Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        None if results.baseline.as_ref().is_some_and(Comparison::is_slower) => ExitCode::FAILURE,
         None if results.all_verified() => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     })

@@ -64,6 +64,8 @@ impl Interval {
 /// The medians of the resamples of some samples: as many as there are, drawn from them with replacement.
 pub(crate) struct Medians<'a> {
     samples: &'a [f64],
+    /// Room for one resample.
+    drawn: Vec<f64>,
     rng: Pcg64Mcg,
     left: usize,
 }
@@ -71,7 +73,7 @@ pub(crate) struct Medians<'a> {
 impl<'a> Medians<'a> {
     /// Those of two sets of samples must not start from the same seed: they would move together.
     pub(crate) fn of(samples: &'a [f64], seed: u64) -> Self {
-        Self { samples, rng: Pcg64Mcg::seed_from_u64(seed), left: RESAMPLES }
+        Self { samples, drawn: vec![0.0; samples.len()], rng: Pcg64Mcg::seed_from_u64(seed), left: RESAMPLES }
     }
 }
 
@@ -80,8 +82,9 @@ impl Iterator for Medians<'_> {
 
     fn next(&mut self) -> Option<f64> {
         self.left = self.left.checked_sub(1)?;
-        let Self { samples, rng, .. } = self;
-        Some(median(samples.iter().map(|_| samples[below(rng, samples.len())]).collect()))
+        let Self { samples, drawn, rng, .. } = self;
+        drawn.fill_with(|| samples[below(rng, samples.len())]);
+        Some(median_of(drawn))
     }
 }
 
@@ -96,9 +99,14 @@ pub(crate) fn outliers(samples: &[f64]) -> Vec<usize> {
 
 /// The middle sample, or the mean of the two in the middle.
 pub(crate) fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_by(f64::total_cmp);
+    median_of(&mut samples)
+}
+
+fn median_of(samples: &mut [f64]) -> f64 {
     let half = samples.len() / 2;
-    if samples.len() % 2 == 1 { samples[half] } else { f64::midpoint(samples[half - 1], samples[half]) }
+    let is_odd = samples.len() % 2 == 1;
+    let (below, middle, _) = samples.select_nth_unstable_by(half, f64::total_cmp);
+    if is_odd { *middle } else { f64::midpoint(below.iter().copied().fold(f64::MIN, f64::max), *middle) }
 }
 
 /// A number below `n`, each as likely as the others but for 2^-32 of it.
