@@ -207,7 +207,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         runs,
         budget_s: budget.map(|budget| budget.as_secs_f64()),
         recommendation: recommend::overall(&corpora),
-        recommendations: Vec::new(),
+        recommendations: recommend::each(&corpora, &[]),
         // They were set for the analysis that counts.
         goals: if args.analysis == Analysis::TextStats { goals::Goal::all(&corpora) } else { Vec::new() },
         sweeps: Vec::new(),
