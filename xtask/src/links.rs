@@ -96,6 +96,11 @@ fn files(root: &Path) -> Result<BTreeSet<PathBuf>> {
     tracked(root).map_or_else(|| walked(root), Ok)
 }
 
+/// The Markdown files of the repository, relative to its root.
+pub(crate) fn pages(root: &Path) -> Result<impl Iterator<Item = PathBuf>> {
+    Ok(files(root)?.into_iter().filter(|path| is_markdown(path)))
+}
+
 /// Those that git has, or would take: what a new file links to is there before it is committed. What git ignores is not,
 /// however often it has been generated here. `None` without git, or where this is no work tree.
 fn tracked(root: &Path) -> Option<BTreeSet<PathBuf>> {

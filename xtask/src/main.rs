@@ -4,6 +4,7 @@
 #![deny(clippy::unwrap_used)]
 
 mod bench;
+mod figures;
 mod fixtures;
 mod interrupt;
 mod links;
@@ -26,6 +27,7 @@ enum Command {
     Fixtures(fixtures::Args),
     Bench(bench::Args),
     Links(links::Args),
+    Figures(figures::Args),
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
     Sample(bench::sample::Args),
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
         Command::Links(args) => links::run(&args),
+        Command::Figures(args) => figures::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NaiveWorker(args) => bench::naive::work(&args).map(|()| ExitCode::SUCCESS),
     }

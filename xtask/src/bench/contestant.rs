@@ -27,6 +27,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// The kind of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Strategy, Self::Naive, Self::Floor].into_iter().find(|kind| kind.name() == name)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",
