@@ -179,6 +179,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let strategies = Strategy::ALL.into_iter();
     let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
     let (party, mut notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins);
+    if let Err(reason) = observe::system_calls_available() {
+        notes.push(format!("System calls were not counted: {reason}."));
+    }
     let caches = match args.cache {
         Caches::Warm => vec![Cache::Warm],
         Caches::Cold => vec![Cache::Cold],

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
 use super::contestant::{Contestant, Kind};
-use super::observe::Observed;
+use super::observe::{Observed, Observer};
 use super::{Corpus, floor, naive};
 use crate::interrupt::Interrupt;
 
@@ -250,17 +250,20 @@ impl Sample {
 pub(crate) fn run(args: &Args) -> Result<()> {
     // A comparison that is killed must not leave a sample behind that reads on.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // The first thread of all: what begins after it is seen and counted.
+    let observer = args.observe.then(Observer::start).transpose()?;
+    let looking_on = observer.as_ref();
     let (started, before) = (Instant::now(), Usage::until_now()?);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut run = match (args.contestant, args.analysis) {
         (Contestant::Strategy(strategy), Analysis::TextStats) => {
-            strategy_run(strategy, args, TextStats::default(), |counts, _| counts)
+            strategy_run(strategy, args, looking_on, TextStats::default(), |counts, _| counts)
         }
         (Contestant::Strategy(strategy), Analysis::Bytes) => {
-            strategy_run(strategy, args, ByteCount::default(), only_bytes)
+            strategy_run(strategy, args, looking_on, ByteCount::default(), only_bytes)
         }
         (Contestant::Strategy(strategy), Analysis::Contents) => {
-            strategy_run(strategy, args, Contents::default(), only_bytes)
+            strategy_run(strategy, args, looking_on, Contents::default(), only_bytes)
         }
         (Contestant::Naive(strategy), analysis) => {
             let (found, workers_rss_bytes) = naive::read_all(strategy, &args.path, analysis)?;
@@ -285,11 +288,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => {}
     }
     let usage = Usage::until_now()?.since(before);
+    let observed = observer.map(Observer::end).transpose()?;
     let sample = Sample {
         elapsed_s: run.elapsed.as_secs_f64(),
         peak_rss_bytes: run.own_rss_bytes + run.workers_rss_bytes,
         usage,
-        observed: None,
+        observed,
         found: run.found,
     };
     let mut line = serde_json::to_vec(&sample).context("cannot write the sample as JSON")?;
@@ -312,18 +316,20 @@ fn only_bytes<T>(_: T, bytes: u64) -> TextCounts {
 fn strategy_run<A: PortableAnalysis>(
     strategy: Strategy,
     args: &Args,
+    observer: Option<&Observer>,
     analysis: A,
     counts: impl Fn(A::Output, u64) -> TextCounts,
 ) -> Result<Run> {
     let started = Instant::now();
-    // Kept until their memory has been asked for; without a run in it a pool has no processes.
-    let pool = Pool::start(Config::default()).context("cannot start the pool of worker processes")?;
+    // Kept until their memory has been asked for. A model that has no processes must not show the thread of a pool.
+    let pool = (strategy == Strategy::Multiprocess).then(|| Pool::start(Config::default())).transpose();
+    let pool = pool.context("cannot start the pool of worker processes")?;
     let mut totals = Totals::default();
     let summary = {
         let files = Discovery::new(&args.path).walk()?;
-        let reader = match strategy {
-            Strategy::Multiprocess => Box::new(pool.reader()),
-            strategy => strategy.reader(),
+        let reader = match &pool {
+            Some(pool) => Box::new(pool.reader()),
+            None => strategy.reader(),
         };
         reader.read(Job::new(files, analysis), &mut |record| {
             if let Ok(output) = record.outcome {
@@ -333,7 +339,11 @@ fn strategy_run<A: PortableAnalysis>(
         })?
     };
     let read = started.elapsed();
-    let processes = pool.idle_processes();
+    if let Some(observer) = observer {
+        // The last moment at which the workers have all that they came to have.
+        observer.look();
+    }
+    let processes = pool.as_ref().map(Pool::idle_processes).unwrap_or_default();
     let own_rss_bytes = peak_rss("self")?;
     let workers_rss_bytes = processes.iter().map(|id| peak_rss(&id.to_string())).sum::<Result<u64>>()?;
     // That the processes have ended belongs to the run, asking them does not.
