@@ -16,16 +16,16 @@ pub(crate) mod contestant;
 mod floor;
 pub(crate) mod goals;
 pub(crate) mod host;
-mod measure;
+pub(crate) mod measure;
 pub(crate) mod naive;
 pub(crate) mod noise;
 pub(crate) mod observe;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod recommend;
 pub(crate) mod results;
 pub(crate) mod sample;
 pub(crate) mod stats;
-mod text;
+pub(crate) mod text;
 pub(crate) mod timeline;
 
 use std::collections::hash_map::RandomState;
@@ -58,7 +58,7 @@ use text::Page;
 const DEFAULT_PROFILES: [&str; 4] = ["small", "mixed", "large", "one"];
 
 /// What `--quick` multiplies the profiles by: a first answer, not one to decide upon.
-const QUICK_SCALE: f64 = 0.1;
+pub(crate) const QUICK_SCALE: f64 = 0.1;
 
 /// How long samples are added to a ranking whose intervals are wide, if no budget is given.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -137,7 +137,7 @@ pub(crate) struct Args {
     format: Format,
 }
 
-fn sabotage(text: &str) -> Result<(String, Sabotage), String> {
+pub(crate) fn sabotage(text: &str) -> Result<(String, Sabotage), String> {
     let (name, how) = text.split_once('=').ok_or("it is NAME=slow:PERCENT or NAME=miscount")?;
     Ok((Contestant::named(name)?.name().to_owned(), how.parse()?))
 }

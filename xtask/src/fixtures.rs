@@ -161,8 +161,20 @@ fn chosen(asked: &[String]) -> Result<Vec<String>> {
 /// - something that this function did not make is in the way: it is never deleted
 /// - the tree cannot be written; the next call then starts afresh
 pub(crate) fn ensure(profile: &str, options: &Options) -> Result<Tree> {
-    let spec = Spec::load(&specs(), profile)?;
-    let plan = Plan::new(profile, &spec, options.seed, options.scale)?;
+    ensure_made(profile, &Spec::load(&specs(), profile)?, options)
+}
+
+/// The same for a tree of text that no profile describes: so many files, each of exactly so many bytes.
+///
+/// # Errors
+///
+/// As those of [`ensure`].
+pub(crate) fn ensure_even(name: &str, files: u64, size: u64, options: &Options) -> Result<Tree> {
+    ensure_made(name, &Spec::even(files, size)?, options)
+}
+
+fn ensure_made(profile: &str, spec: &Spec, options: &Options) -> Result<Tree> {
+    let plan = Plan::new(profile, spec, options.seed, options.scale)?;
     let path = options.out.join(profile);
     let stamp_path = options.out.join(format!("{profile}.json"));
     let recipe = Recipe { generator: GENERATOR, spec: spec.hash()?, seed: options.seed, scale: options.scale };

@@ -26,6 +26,7 @@ struct Cli {
 enum Command {
     Fixtures(fixtures::Args),
     Bench(bench::Args),
+    Sweep(sweep::Args),
     Links(links::Args),
     Figures(figures::Args),
     /// One sample of the bench, in a process of its own
@@ -34,6 +35,9 @@ enum Command {
     /// A process of the multiprocess strategy's naive twin
     #[command(hide = true)]
     NaiveWorker(bench::naive::WorkerArgs),
+    /// A process of a unit's memory
+    #[command(hide = true)]
+    Parked(sweep::parked::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -42,9 +46,11 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Links(args) => links::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NaiveWorker(args) => bench::naive::work(&args).map(|()| ExitCode::SUCCESS),
+        Command::Parked(args) => sweep::parked::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -7,7 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use polyread_async_std::AsyncStdReader;
-use polyread_core::{FileReader, SequentialReader};
+use polyread_core::{FileReader, SequentialReader, hops};
 use polyread_hybrid::HybridReader;
 use polyread_io_uring::IoUringReader;
 use polyread_multiprocess::MultiprocessReader;
@@ -73,15 +73,42 @@ impl Strategy {
     /// A reader of this model with its default settings. For the one whose workers are processes the program must run a
     /// [`Worker`] early in its `main`.
     pub fn reader<A: PortableAnalysis>(self) -> Box<dyn FileReader<A>> {
+        self.reader_with(&Tuning::default())
+    }
+
+    /// A reader of this model, tuned. What the model does not have is not looked at.
+    pub fn reader_with<A: PortableAnalysis>(self, tuning: &Tuning) -> Box<dyn FileReader<A>> {
         match self {
             Self::Sequential => Box::new(SequentialReader::new()),
             Self::Rayon => Box::new(RayonReader::new()),
-            Self::Tokio => Box::new(TokioReader::new()),
-            Self::AsyncStd => Box::new(AsyncStdReader::new()),
-            Self::Hybrid => Box::new(HybridReader::new()),
+            Self::Tokio => Box::new(TokioReader::with_config(tuning.hops())),
+            Self::AsyncStd => Box::new(AsyncStdReader::with_config(tuning.hops())),
+            Self::Hybrid => {
+                let reader = HybridReader::of(TokioReader::with_config(tuning.hops()), RayonReader::new());
+                Box::new(reader.with_threshold(tuning.threshold.unwrap_or(polyread_hybrid::Config::DEFAULT_THRESHOLD)))
+            }
             Self::Multiprocess => Box::new(MultiprocessReader::new()),
-            Self::IoUring => Box::new(IoUringReader::new()),
+            Self::IoUring => {
+                let config = polyread_io_uring::Config::default();
+                let config = tuning.in_flight.into_iter().fold(config, polyread_io_uring::Config::in_flight);
+                Box::new(IoUringReader::with_config(config))
+            }
         }
+    }
+}
+
+/// Settings of the readers themselves, beside the limits of a run; `None` is the model's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Hops of the async models (of hybrid: of its small side), files of each ring.
+    pub in_flight: Option<usize>,
+    /// Bytes from which hybrid takes a file for a large one.
+    pub threshold: Option<u64>,
+}
+
+impl Tuning {
+    fn hops(&self) -> hops::Config {
+        self.in_flight.into_iter().fold(hops::Config::default(), hops::Config::hops_in_flight)
     }
 }
 

@@ -344,7 +344,7 @@ fn affordable(seconds: f64, allowance: f64, fewest: usize, runs: usize) -> usize
 }
 
 /// The numbers below `n` in random order (Fisher and Yates).
-fn shuffled(n: usize, rng: &mut Pcg64Mcg) -> Vec<usize> {
+pub(crate) fn shuffled(n: usize, rng: &mut Pcg64Mcg) -> Vec<usize> {
     let mut order: Vec<_> = (0..n).collect();
     for last in (1..n).rev() {
         order.swap(last, below(rng, last + 1));

@@ -18,8 +18,8 @@ use clap::ValueEnum;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use polyread_cli::multiprocess::{Config, Pool};
-use polyread_cli::{PortableAnalysis, Strategy};
-use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, TextCounts, TextStats};
+use polyread_cli::{PortableAnalysis, Strategy, Tuning};
+use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, Limits, TextCounts, TextStats};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -104,12 +104,33 @@ impl fmt::Display for Sabotage {
 
 /// What a strategy is told beside its defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
-pub(crate) struct Settings {}
+pub(crate) struct Settings {
+    /// Files that are read at the same time: see [`Limits::workers`]
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+    /// See [`Tuning::in_flight`]
+    #[arg(long)]
+    pub(crate) in_flight: Option<usize>,
+    /// See [`Tuning::threshold`]
+    #[arg(long)]
+    pub(crate) threshold: Option<u64>,
+}
 
 impl Settings {
     /// The same on a command line.
     fn arguments(self) -> Vec<String> {
-        Vec::new()
+        let workers = self.workers.map(|workers| format!("--workers={workers}"));
+        let in_flight = self.in_flight.map(|in_flight| format!("--in-flight={in_flight}"));
+        let threshold = self.threshold.map(|threshold| format!("--threshold={threshold}"));
+        [workers, in_flight, threshold].into_iter().flatten().collect()
+    }
+
+    fn limits(self) -> Limits {
+        self.workers.into_iter().fold(Limits::default(), Limits::workers)
+    }
+
+    fn tuning(self) -> Tuning {
+        Tuning { in_flight: self.in_flight, threshold: self.threshold }
     }
 }
 
@@ -329,9 +350,10 @@ fn strategy_run<A: PortableAnalysis>(
         let files = Discovery::new(&args.path).walk()?;
         let reader = match &pool {
             Some(pool) => Box::new(pool.reader()),
-            None => strategy.reader(),
+            None => strategy.reader_with(&args.settings.tuning()),
         };
-        reader.read(Job::new(files, analysis), &mut |record| {
+        let job = Job::new(files, analysis).limits(args.settings.limits());
+        reader.read(job, &mut |record| {
             if let Ok(output) = record.outcome {
                 totals += counts(output, record.bytes);
             }

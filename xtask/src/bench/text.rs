@@ -135,7 +135,7 @@ fn render_corpus(corpus: &CorpusResult, cache: Cache, results: &Results, page: P
     text
 }
 
-fn heading(head: &str, page: Page) -> String {
+pub(crate) fn heading(head: &str, page: Page) -> String {
     match page {
         Page::Terminal => format!("\n{head}\n"),
         Page::Markdown => format!("\n## {head}\n\n"),
@@ -143,7 +143,7 @@ fn heading(head: &str, page: Page) -> String {
 }
 
 /// A table whose columns are aligned to the right from one on.
-fn table(heads: &[&str], rows: Vec<Vec<String>>, right_from: usize, page: Page) -> String {
+pub(crate) fn table(heads: &[&str], rows: Vec<Vec<String>>, right_from: usize, page: Page) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -160,7 +160,7 @@ fn table(heads: &[&str], rows: Vec<Vec<String>>, right_from: usize, page: Page) 
 }
 
 /// Seconds, or milliseconds below one: more digits than the noise leaves say nothing.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.1} ms", seconds * 1000.0) } else { format!("{seconds:.3} s") }
 }
 

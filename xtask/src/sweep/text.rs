@@ -1,0 +1,179 @@
+//! Sweeps for people, on a terminal or in a Markdown page, and for spreadsheets.
+
+use std::fmt::Write;
+
+use indicatif::BinaryBytes;
+
+use super::{Crossover, Curve, Over, Point, Sweep, Swept, Unit};
+use crate::bench::results::Stopped;
+use crate::bench::stats::FEWEST_SAMPLES;
+use crate::bench::text::{Page, duration, heading, table};
+
+pub(super) fn render(swept: &Swept, page: Page) -> String {
+    let host = &swept.host;
+    let mut text = format!("{}, {} cores, Linux {}\n", host.cpu, host.cores, host.kernel);
+    for sweep in &swept.sweeps {
+        text += &render_sweep(sweep, page);
+    }
+    if !swept.units.is_empty() {
+        text += &render_units(&swept.units, page);
+    }
+    let stopped = swept.stopped.map(|Stopped::Signal| "Stopped by a signal: this is what was finished.".to_owned());
+    paragraphs(&mut text, swept.notes.iter().cloned().chain(stopped), page);
+    text
+}
+
+fn render_sweep(sweep: &Sweep, page: Page) -> String {
+    let Sweep { over, corpus, cache, curves, .. } = sweep;
+    let mut text = heading(&format!("{corpus}, over {}, {} cache", over.name(), cache.name()), page);
+    let mut places: Vec<f64> = curves.iter().flat_map(|curve| &curve.points).map(|point| point.at).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let heads: Vec<_> = [over.name()].into_iter().chain(curves.iter().map(|curve| curve.strategy.as_str())).collect();
+    let rows = places.iter().map(|at| {
+        let points: Vec<_> = curves.iter().map(|curve| curve.points.iter().find(|point| point.at == *at)).collect();
+        let best =
+            points.iter().flatten().filter(|point| point.verified).min_by(|a, b| a.median_s.total_cmp(&b.median_s));
+        let cells = points.iter().map(|point| cell(*point, best.copied()));
+        [over.said(*at)].into_iter().chain(cells).collect()
+    });
+    text += &table(&heads, rows.collect(), 1, page);
+    let mut remarks = vec!["Medians; * is the fastest of a line, ~ cannot be told from it.".to_owned()];
+    if curves.iter().flat_map(|curve| &curve.points).any(|point| point.samples_s.len() < FEWEST_SAMPLES) {
+        remarks.push(format!("Points of fewer than {FEWEST_SAMPLES} samples can be told from nothing."));
+    }
+    if matches!(over, Over::Workers | Over::Threshold | Over::InFlight) {
+        remarks.extend(curves.iter().filter_map(|curve| best_setting(*over, curve)));
+    }
+    remarks.extend(crossovers(sweep));
+    for curve in curves {
+        let wrong: Vec<_> = curve.points.iter().filter(|it| !it.verified).map(|it| over.said(it.at)).collect();
+        if !wrong.is_empty() {
+            let at = wrong.join(", ");
+            remarks.push(format!(
+                "WRONG, left out: {} found other totals than the sequential reader at {at}",
+                curve.strategy
+            ));
+        }
+        let unverified: Vec<_> =
+            curve.points.iter().filter(|it| !it.cache_verified).map(|it| over.said(it.at)).collect();
+        if !unverified.is_empty() {
+            let at = unverified.join(", ");
+            remarks.push(format!("UNVERIFIED, not known to be {}: {} at {at}", cache.name(), curve.strategy));
+        }
+    }
+    let failed = sweep.failures.iter();
+    remarks.extend(failed.map(|it| format!("FAILED, left out: {} at {}: {}", it.strategy, over.said(it.at), it.error)));
+    paragraphs(&mut text, remarks.into_iter().chain(sweep.notes.iter().cloned()), page);
+    text
+}
+
+/// A line each; where lines flow together, a paragraph.
+fn paragraphs(text: &mut String, remarks: impl Iterator<Item = String>, page: Page) {
+    for remark in remarks {
+        *text += if page == Page::Markdown { "\n" } else { "" };
+        *text += &remark;
+        text.push('\n');
+    }
+}
+
+fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
+    let Some(point) = point else { return "-".to_owned() };
+    let mark = match best {
+        _ if !point.verified => return "WRONG".to_owned(),
+        Some(best) if std::ptr::eq(best, point) => "*",
+        Some(best) if !best.is_apart_from(point) => "~",
+        _ => " ",
+    };
+    // Figures stay below each other where trailing blanks are kept.
+    format!("{} {mark}", duration(point.median_s))
+}
+
+/// Which value suits a strategy best, and from which it cannot be told.
+fn best_setting(over: Over, curve: &Curve) -> Option<String> {
+    let best = curve.verified().min_by(|a, b| a.median_s.total_cmp(&b.median_s))?;
+    let ties: Vec<_> =
+        curve.verified().filter(|it| it.at != best.at && !it.is_apart_from(best)).map(|it| over.said(it.at)).collect();
+    let tied = if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(", ")) };
+    Some(format!("{} is fastest with {}{tied}", curve.strategy, over.said(best.at)))
+}
+
+/// Those that matter: the certain ones, and those where the fastest changes.
+fn crossovers(sweep: &Sweep) -> Vec<String> {
+    let over = sweep.over;
+    let (told, rest): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain || it.leads);
+    let say = |it: &&Crossover| {
+        let Crossover { before, after, .. } = it;
+        let leads = if it.leads { " and the fastest" } else { "" };
+        let certain = if it.certain {
+            format!("certain: told apart from {} and to {}", over.said(it.between[1]), over.said(it.between[0]))
+        } else {
+            "within the noise".to_owned()
+        };
+        format!("From about {} on, {after} is faster than {before}{leads} ({certain})", over.said(it.at))
+    };
+    let mut told: Vec<_> = told.iter().map(say).collect();
+    if !rest.is_empty() {
+        told.push(format!("{} more crossings are within the noise and behind the fastest", rest.len()));
+    }
+    if told.is_empty() && sweep.curves.len() > 1 {
+        told.push("No curve crosses another".to_owned());
+    }
+    told
+}
+
+fn render_units(units: &[Unit], page: Page) -> String {
+    let mut text = heading("Memory of one more", page);
+    let rows = units.iter().map(|unit| {
+        vec![
+            unit.unit.clone(),
+            unit.strategy.clone(),
+            bytes(unit.bytes),
+            format!("{} to {}", bytes(unit.low), bytes(unit.high)),
+            unit.seed_bytes.map_or_else(|| "-".to_owned(), |seed| BinaryBytes(seed).to_string()),
+        ]
+    });
+    text += &table(&["one more", "of", "memory", "95% interval", "in the seed"], rows.collect(), 2, page);
+    let how = units.iter().map(|unit| format!("{} of {}: {}", unit.unit, unit.strategy, unit.how));
+    paragraphs(&mut text, how, page);
+    text
+}
+
+/// A slope may go down.
+fn bytes(figure: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+    let size = BinaryBytes(figure.abs().round() as u64);
+    if figure < 0.0 { format!("-{size}") } else { size.to_string() }
+}
+
+/// A line for each point, or for each unit. No field needs quotes: names of strategies and numbers.
+pub(super) fn csv(swept: &Swept) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if !swept.sweeps.is_empty() {
+        text += "over,cache,strategy,at,files,bytes,median_s,ci_low_s,ci_high_s,samples,peak_rss_bytes,peak_pss_bytes,verified\n";
+    }
+    for sweep in &swept.sweeps {
+        for curve in &sweep.curves {
+            for point in &curve.points {
+                let Point { at, files, bytes, median_s, ci_low_s, ci_high_s, peak_rss_bytes, verified, .. } = point;
+                let (over, cache, strategy) = (sweep.over.name(), sweep.cache.name(), &curve.strategy);
+                let (samples, pss) =
+                    (point.samples_s.len(), point.peak_pss_bytes.map_or_else(String::new, |it| it.to_string()));
+                let _ = writeln!(
+                    text,
+                    "{over},{cache},{strategy},{at},{files},{bytes},{median_s},{ci_low_s},{ci_high_s},{samples},\
+                     {peak_rss_bytes},{pss},{verified}"
+                );
+            }
+        }
+    }
+    if !swept.units.is_empty() {
+        text += "unit,strategy,bytes,low,high,seed_bytes\n";
+    }
+    for Unit { unit, strategy, bytes, low, high, seed_bytes, .. } in &swept.units {
+        let seed = seed_bytes.map_or_else(String::new, |it| it.to_string());
+        let _ = writeln!(text, "{unit},{strategy},{bytes},{low},{high},{seed}");
+    }
+    text
+}
