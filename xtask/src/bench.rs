@@ -7,7 +7,7 @@
 //!
 //! From the top: [`contestant`] says who takes part, [`measure`] takes the samples, on a cache that [`cold`] may have
 //! emptied, [`stats`] makes medians and intervals of them, [`results`] is what comes out, [`goals`] holds it against
-//! what polyread wants to be, and [`text`] ranks it for people.
+//! what polyread wants to be, and [`report`] shows it.
 
 mod assemble;
 pub(crate) mod baseline;
@@ -25,13 +25,11 @@ pub(crate) mod recommend;
 pub(crate) mod results;
 pub(crate) mod sample;
 pub(crate) mod stats;
-pub(crate) mod text;
 pub(crate) mod timeline;
 
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -43,8 +41,8 @@ use polyread_core::Escaped;
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
-use crate::fixtures;
 use crate::interrupt::Interrupt;
+use crate::{fixtures, report};
 use baseline::Comparison;
 use cold::Cache;
 use contestant::Contestant;
@@ -52,7 +50,6 @@ use measure::Laboratory;
 use progress::Progress;
 use results::Results;
 use sample::{Analysis, Order, Sabotage, Sample, Settings};
-use text::Page;
 
 /// Profiles that are compared when nothing is named: many small files, files of all sizes, few large ones, a single one.
 const DEFAULT_PROFILES: [&str; 4] = ["small", "mixed", "large", "one"];
@@ -82,6 +79,7 @@ Examples:
   cargo xtask bench ~/src --runs 5               a directory of your own
   cargo xtask bench --profile unicode --strategy rayon --strategy tokio
   cargo xtask bench ~/src --cache both           on a cold cache too
+  cargo xtask bench ~/src --report out           a page with charts too: out/report.html
   cargo xtask bench --format json > bench.json   for programs")]
 pub(crate) struct Args {
     /// Directories of your own to compare on
@@ -134,22 +132,17 @@ pub(crate) struct Args {
 
     /// How to write the results
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: report::Format,
+
+    /// Also write a page with charts and the same as Markdown, CSV and JSON into this directory: report.html, report.md,
+    /// report.csv, results.json
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    report: Option<PathBuf>,
 }
 
 pub(crate) fn sabotage(text: &str) -> Result<(String, Sabotage), String> {
     let (name, how) = text.split_once('=').ok_or("it is NAME=slow:PERCENT or NAME=miscount")?;
     Ok((Contestant::named(name)?.name().to_owned(), how.parse()?))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A ranking for each tree
-    Text,
-    /// The same as a Markdown page
-    Markdown,
-    /// One JSON object with every sample
-    Json,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -220,19 +213,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         corpora,
     };
     results.baseline = baseline.map(|before| Comparison::of(&results, &before));
-    let written = match args.format {
-        Format::Json => serde_json::to_string(&results).context("cannot write the results as JSON")? + "\n",
-        Format::Text => text::render(&results, Page::Terminal),
-        Format::Markdown => text::render(&results, Page::Markdown),
-    };
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(written.as_bytes()).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough (`| head`) is no error of the comparison.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(error).context("cannot write to standard output");
-        }
-        _ => {}
+    if let Some(directory) = &args.report {
+        report::save(&results, directory)?;
     }
+    report::print(&results, args.format)?;
     Ok(match interrupt.signal() {
         // As shells tell of who was ended by a signal.
         Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),

@@ -8,6 +8,7 @@ mod figures;
 mod fixtures;
 mod interrupt;
 mod links;
+mod report;
 mod sweep;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ enum Command {
     Fixtures(fixtures::Args),
     Bench(bench::Args),
     Sweep(sweep::Args),
+    Report(report::Args),
     Links(links::Args),
     Figures(figures::Args),
     /// One sample of the bench, in a process of its own
@@ -47,6 +49,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Report(args) => report::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Links(args) => links::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),

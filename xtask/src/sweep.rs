@@ -38,7 +38,6 @@ use crate::bench::progress::Progress;
 use crate::bench::results::{SCHEMA_VERSION, Stopped};
 use crate::bench::sample::{Order, Sabotage, Sample};
 use crate::bench::stats::{FEWEST_SAMPLES, Interval};
-use crate::bench::text::Page;
 use crate::interrupt::Interrupt;
 use measure::{Bench, Plan};
 
@@ -315,8 +314,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     write(&match args.format {
         Format::Json => json(&swept)?,
-        Format::Text => text::render(&swept, Page::Terminal),
-        Format::Markdown => text::render(&swept, Page::Markdown),
+        Format::Text => text::render(&swept, text::Page::Terminal),
+        Format::Markdown => text::render(&swept, text::Page::Markdown),
         Format::Csv => text::csv(&swept),
     })?;
     Ok(match signal {

@@ -117,12 +117,20 @@ fn twins_are_left_out_on_demand_and_that_is_said() {
 fn markdown_has_its_tables() {
     let tree = tree();
     let text = text(&["--runs", "1", "--strategy", "rayon", "--format", "markdown", tree.path().to_str().unwrap()]);
-    assert!(text.lines().any(|line| line.starts_with("## ") && line.contains("3 files")), "{text}");
-    let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
-    // The strategy, its twin and the floor in two forms.
-    assert_eq!(rows.len(), 2 + 4, "{text}");
+    assert!(text.lines().any(|line| line.starts_with("## ") && line.contains("warm cache")), "{text}");
+    assert!(text.contains("3 files, 24 B, warm cache"), "{text}");
+    let tables: Vec<Vec<&str>> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.lines().filter(|line| line.starts_with('|')).collect::<Vec<_>>())
+        .filter(|rows| !rows.is_empty())
+        .collect();
     let columns = |row: &str| row.matches('|').count();
-    assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{text}");
+    for rows in &tables {
+        assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{rows:?}");
+    }
+    // Heads, a rule, the strategy, its twin and the floor in two forms.
+    let ranking = tables.iter().find(|rows| rows[0].contains("time / floor") && rows[0].contains("kind")).unwrap();
+    assert_eq!(ranking.len(), 2 + 4, "{text}");
 }
 
 #[test]

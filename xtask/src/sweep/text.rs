@@ -2,12 +2,21 @@
 
 use std::fmt::Write;
 
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::BinaryBytes;
 
 use super::{Crossover, Curve, Over, Point, Sweep, Swept, Unit};
 use crate::bench::results::Stopped;
 use crate::bench::stats::FEWEST_SAMPLES;
-use crate::bench::text::{Page, duration, heading, table};
+use crate::report::figures::duration;
+
+/// Where it will be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    Terminal,
+    Markdown,
+}
 
 pub(super) fn render(swept: &Swept, page: Page) -> String {
     let host = &swept.host;
@@ -176,4 +185,28 @@ pub(super) fn csv(swept: &Swept) -> String {
         let _ = writeln!(text, "{unit},{strategy},{bytes},{low},{high},{seed}");
     }
     text
+}
+
+fn heading(head: &str, page: Page) -> String {
+    match page {
+        Page::Terminal => format!("\n{head}\n"),
+        Page::Markdown => format!("\n## {head}\n\n"),
+    }
+}
+
+/// A table whose columns are aligned to the right from one on.
+fn table(heads: &[&str], rows: Vec<Vec<String>>, right_from: usize, page: Page) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_style(if page == Page::Markdown { ASCII_MARKDOWN } else { NOTHING });
+    table.set_content_arrangement(ContentArrangement::Disabled).set_header(heads.iter().copied());
+    table.add_rows(rows);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if index >= right_from {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }

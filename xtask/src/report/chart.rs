@@ -1,0 +1,317 @@
+//! The pieces that charts are made of: marks in a drawing, and scales that tell where they go.
+//!
+//! Everything is in pixels of a view box. What a mark looks like is up to the style sheet, so that a chart follows the
+//! reader's colours; `templates/drawing.html` writes the marks down and escapes what they say.
+
+use std::fmt;
+
+use askama::Template;
+
+use super::figures;
+
+/// One picture. A chart has two, for wide pages and for narrow ones, because letters must not shrink with the page.
+#[derive(Debug, Template)]
+#[template(path = "drawing.html")]
+pub(crate) struct Drawing {
+    /// For the labels of its title and description.
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// What is seen, for who does not see it.
+    pub(crate) description: String,
+    pub(crate) form: Form,
+    pub(crate) height: Px,
+    pub(crate) marks: Vec<Mark>,
+}
+
+/// Which pages a drawing is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Wide,
+    Narrow,
+    /// All: what lies across is in percents of the page's width.
+    Fluid,
+}
+
+#[derive(Debug)]
+pub(crate) enum Mark {
+    Line {
+        x1: Px,
+        y1: Px,
+        x2: Px,
+        y2: Px,
+        class: String,
+    },
+    Rect {
+        x: Px,
+        y: Px,
+        width: Px,
+        height: Px,
+        class: String,
+        title: String,
+    },
+    /// A form around a point.
+    Dot {
+        x: Px,
+        y: Px,
+        shape: Shape,
+        class: String,
+        title: String,
+    },
+    Text {
+        x: Px,
+        y: Px,
+        anchor: Anchor,
+        class: String,
+        text: String,
+    },
+    /// A line through points, or with a class that fills it an area.
+    Path {
+        points: Vec<(Px, Px)>,
+        class: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Circle,
+    Ring,
+    Diamond,
+    Square,
+    Triangle,
+    Cross,
+    /// A short upright line.
+    Tick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// A length with two decimals at the most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Px(pub(crate) f64);
+
+impl fmt::Display for Px {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Where a figure is no number there is nothing to be seen, but the page is still one.
+        let rounded = if self.0.is_finite() { (self.0 * 100.0).round() / 100.0 } else { 0.0 };
+        write!(f, "{rounded}")
+    }
+}
+
+impl Form {
+    pub(crate) const BOTH: [Self; 2] = [Self::Wide, Self::Narrow];
+
+    /// Of the view box.
+    pub(crate) fn width(self) -> f64 {
+        match self {
+            Self::Wide => 860.0,
+            Self::Narrow => 352.0,
+            Self::Fluid => 100.0,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Wide => "wide",
+            Self::Narrow => "narrow",
+            Self::Fluid => "fluid",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        if self == Self::Fluid { "%" } else { "" }
+    }
+}
+
+impl Anchor {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Middle => "middle",
+            Self::End => "end",
+        }
+    }
+}
+
+impl Mark {
+    pub(crate) fn line(from: (f64, f64), to: (f64, f64), class: impl Into<String>) -> Self {
+        Self::Line { x1: Px(from.0), y1: Px(from.1), x2: Px(to.0), y2: Px(to.1), class: class.into() }
+    }
+
+    pub(crate) fn path(points: impl Iterator<Item = (f64, f64)>, class: impl Into<String>) -> Self {
+        Self::Path { points: points.map(|(x, y)| (Px(x), Px(y))).collect(), class: class.into() }
+    }
+
+    pub(crate) fn text(at: (f64, f64), anchor: Anchor, class: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::Text { x: Px(at.0), y: Px(at.1), anchor, class: class.into(), text: text.into() }
+    }
+
+    pub(crate) fn dot(at: (f64, f64), shape: Shape, class: impl Into<String>, title: impl Into<String>) -> Self {
+        Self::Dot { x: Px(at.0), y: Px(at.1), shape, class: class.into(), title: title.into() }
+    }
+}
+
+impl Shape {
+    /// The path of those that are no circles.
+    fn path(self, x: &Px, y: &Px) -> String {
+        let steps = match self {
+            Self::Circle | Self::Ring => "",
+            Self::Diamond => "m0-6 5.2 6-5.2 6-5.2-6z",
+            Self::Square => "m-4.3-4.3h8.6v8.6h-8.6z",
+            Self::Triangle => "m0-5.6 5.4 9.4h-10.8z",
+            Self::Cross => "m-3.6-3.6 7.2 7.2m0-7.2-7.2 7.2",
+            Self::Tick => "m0-8v16",
+        };
+        format!("M{x} {y}{steps}")
+    }
+}
+
+/// What the figures of an axis are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quantity {
+    Seconds,
+    /// Of memory, in powers of 1024.
+    Memory,
+    /// Of files, in powers of 1000.
+    Size,
+    Count,
+    Ratio,
+}
+
+/// From figures to places on an axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) quantity: Quantity,
+    low: f64,
+    high: f64,
+    is_log: bool,
+    /// Where its ends are.
+    from: f64,
+    to: f64,
+}
+
+/// Where the largest figure is so many times the smallest, small ones would be a heap at the axis' end.
+const SPREAD_FOR_LOG: f64 = 12.0;
+
+impl Scale {
+    /// From nothing to the largest figure, or logarithmic where that shows more.
+    pub(crate) fn fitting(quantity: Quantity, figures: impl Iterator<Item = f64>, is_log: Option<bool>) -> Self {
+        let figures: Vec<f64> = figures.filter(|figure| figure.is_finite() && *figure > 0.0).collect();
+        let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = figures.iter().copied().fold(0.0, f64::max);
+        if figures.is_empty() {
+            return Self { quantity, low: 0.0, high: 1.0, is_log: false, from: 0.0, to: 1.0 };
+        }
+        let is_log = is_log.unwrap_or(high > low * SPREAD_FOR_LOG);
+        let (low, high) = if is_log { (low / 1.15, high * 1.15) } else { (0.0, high * 1.04) };
+        Self { quantity, low, high, is_log, from: 0.0, to: 1.0 }
+    }
+
+    pub(crate) fn is_log(&self) -> bool {
+        self.is_log
+    }
+
+    /// The same between these two places.
+    pub(crate) fn between(self, from: f64, to: f64) -> Self {
+        Self { from, to, ..self }
+    }
+
+    pub(crate) fn at(&self, figure: f64) -> f64 {
+        let part = if self.is_log {
+            (figure.max(self.low) / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (figure - self.low) / (self.high - self.low)
+        };
+        self.from + part.clamp(0.0, 1.0) * (self.to - self.from)
+    }
+
+    /// Round figures of its range, so many at the most, and how they are written.
+    pub(crate) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
+        let (base, unit) = self.unit();
+        let ticks = if self.is_log { self.log_ticks(most) } else { self.linear_ticks(most, base) };
+        ticks
+            .into_iter()
+            .map(|tick| {
+                let text = if self.is_log { self.short(tick) } else { format!("{}{unit}", trimmed(tick / base)) };
+                (tick, if tick == 0.0 { "0".to_owned() } else { text })
+            })
+            .collect()
+    }
+
+    /// A figure with as few digits as it takes.
+    pub(crate) fn short(&self, figure: f64) -> String {
+        let (base, unit) = Self { high: figure * 1.001, ..*self }.unit();
+        format!("{}{unit}", trimmed(figure / base))
+    }
+
+    fn linear_ticks(&self, most: usize, base: f64) -> Vec<f64> {
+        let rough = self.high / base / most as f64;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= rough);
+        let step = step.unwrap_or(power * 10.0) * base;
+        (0..=most).map(|at| at as f64 * step).take_while(|tick| *tick <= self.high).collect()
+    }
+
+    fn log_ticks(&self, most: usize) -> Vec<f64> {
+        // Powers of two are round where units are powers of 1024.
+        let (base, steps): (f64, &[&[f64]]) = match self.quantity {
+            Quantity::Memory => (1024.0, &[&[1.0, 4.0, 16.0, 64.0, 256.0], &[1.0, 8.0, 64.0], &[1.0, 32.0], &[1.0]]),
+            _ => (10.0, &[&[1.0, 2.0, 3.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]]),
+        };
+        let first = (self.low.ln() / base.ln()).floor();
+        let powers: Vec<f64> = (0..40).map(|at| base.powf(first + f64::from(at))).collect();
+        let of = |steps: &[f64]| -> Vec<f64> {
+            let all = powers.iter().flat_map(|power| steps.iter().map(move |step| power * step));
+            all.filter(|tick| (self.low..=self.high).contains(tick)).collect()
+        };
+        let fitting = steps.iter().map(|steps| of(steps)).find(|ticks| ticks.len() <= most);
+        fitting.unwrap_or_else(|| {
+            let all = of(&[1.0]);
+            let every = all.len().div_ceil(most);
+            all.into_iter().step_by(every).collect()
+        })
+    }
+
+    /// The unit in which its largest figure is written, and how large that is.
+    fn unit(&self) -> (f64, &'static str) {
+        let units: &[(f64, &str)] = match self.quantity {
+            Quantity::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs")],
+            Quantity::Memory => &[(1_073_741_824.0, " GiB"), (1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
+            Quantity::Size => &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")],
+            Quantity::Count => &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")],
+            Quantity::Ratio => &[(1.0, "x")],
+        };
+        let fitting = units.iter().find(|(base, _)| self.high >= *base);
+        fitting.or(units.last()).copied().unwrap_or((1.0, ""))
+    }
+}
+
+impl Quantity {
+    /// A figure as tables have it.
+    pub(crate) fn show(self, figure: f64) -> String {
+        match self {
+            Self::Seconds => figures::duration(figure),
+            Self::Memory => figures::memory(figure),
+            Self::Size => figures::size(figure),
+            Self::Count => figures::count(figure),
+            Self::Ratio => figures::times(figure),
+        }
+    }
+}
+
+/// Three digits that count, without zeros at the end.
+fn trimmed(figure: f64) -> String {
+    let digits = if figure >= 100.0 {
+        0
+    } else if figure >= 10.0 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{figure:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

@@ -1,0 +1,146 @@
+//! What is to be said beside a ranking, in whole sentences: the same on a terminal and on a page.
+
+use indicatif::DecimalBytes;
+
+use super::document::Notice;
+use super::figures;
+use crate::bench::cold::Cache;
+use crate::bench::contestant::Kind;
+use crate::bench::noise::Noise;
+use crate::bench::recommend::Recommendation;
+use crate::bench::results::{Cell, CorpusResult, Results};
+
+/// What the columns are, for people.
+pub(crate) const COLUMNS: &str = "Speed-up is of strategies, against the slowest of them; vs twin is against the naive twin of the same \
+    model. The floor lists, then opens, reads and closes on all cores and counts nothing; tuned, it is the fastest such loop that was \
+    found. Intervals that overlap are a tie.";
+
+/// What was measured and where.
+pub(crate) fn tree(corpus: &CorpusResult, cache: Cache, results: &Results) -> String {
+    let files = figures::many(corpus.files, "file");
+    format!("{files}, {}, {} cache, {}", DecimalBytes(corpus.bytes), cache.name(), results.analysis)
+}
+
+/// Who is fastest, and who cannot be told apart from it.
+pub(crate) fn fastest(corpus: &CorpusResult, cache: Cache) -> Option<String> {
+    let fastest = corpus.ranked(cache).next()?;
+    Some(if fastest.has_interval() {
+        format!("Fastest: {}{}", fastest.strategy, tied(&corpus.ties(cache, &fastest.strategy)))
+    } else {
+        format!("Fastest: {}, of too few samples to tell it from the others", fastest.strategy)
+    })
+}
+
+fn tied(ties: &[&str]) -> String {
+    if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(" and ")) }
+}
+
+/// The strategy that is best over all rankings, where there are several and each can tell.
+pub(crate) fn over_all(results: &Results) -> Option<String> {
+    let strategy = results.recommendation.as_ref()?;
+    let cells = || results.corpora.iter().flat_map(|corpus| &corpus.cells);
+    let all_tell = cells().filter(|cell| cell.kind == Kind::Strategy).all(Cell::has_interval);
+    let told = || format!("Over all of them: {strategy}{}", tied(&ties_everywhere(results, strategy)));
+    (results.rankings().count() > 1 && all_tell).then(told)
+}
+
+/// Those that cannot be told apart from it in any ranking.
+fn ties_everywhere<'a>(results: &'a Results, strategy: &str) -> Vec<&'a str> {
+    let mut everywhere = results.rankings().map(|(corpus, cache)| corpus.ties(cache, strategy));
+    let mut left = everywhere.next().unwrap_or_default();
+    everywhere.for_each(|ties| left.retain(|other| ties.contains(other)));
+    left
+}
+
+/// What is wrong with a ranking, or to be taken with care.
+pub(crate) fn notices(corpus: &CorpusResult, cache: Cache, results: &Results) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    if corpus.changed {
+        let text = "The tree changed while it was measured: nothing that follows is a model's fault.";
+        notices.push(Notice::error(text.to_owned()));
+    }
+    let wrong = corpus.cells.iter().filter(|cell| !cell.verified && cell.cache == cache);
+    notices.extend(wrong.map(|cell| Notice::error(wrong_totals(cell, corpus))));
+    let failures = corpus.failures.iter().filter(|failure| failure.cache == cache);
+    notices.extend(failures.map(|failure| {
+        let (strategy, error) = (&failure.strategy, figures::printable(&failure.error));
+        Notice::error(format!("FAILED, not ranked: {strategy}: {error}"))
+    }));
+    notices.extend(fewer_samples(corpus, cache, results.runs).map(Notice::care));
+    notices.extend(unverified(corpus, cache).map(Notice::care));
+    if let Some(failed) = corpus.ranked(cache).next().map(|cell| cell.failed).filter(|failed| *failed > 0) {
+        notices.push(Notice::care(format!("{} could not be read, by any of them", figures::many(failed, "file"))));
+    }
+    notices
+}
+
+fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
+    let totals = cell.totals;
+    format!(
+        "WRONG, not ranked: {} found {} files, {} words, {} chars, {} lines, {} bytes and failed on {}; \
+         the sequential reader had found {} files and {} bytes",
+        cell.strategy,
+        totals.files,
+        totals.words,
+        totals.chars,
+        totals.lines,
+        totals.bytes,
+        cell.failed,
+        corpus.files,
+        corpus.bytes
+    )
+}
+
+/// Who was too slow for as many samples as the others have.
+fn fewer_samples(corpus: &CorpusResult, cache: Cache, runs: usize) -> Option<String> {
+    let fewer = corpus.cells.iter().filter(|cell| cell.cache == cache && cell.samples_s.len() < runs);
+    let fewer: Vec<_> = fewer.map(|cell| format!("{} {}", cell.strategy, cell.samples_s.len())).collect();
+    (!fewer.is_empty()).then(|| format!("Fewer than {runs} samples, because one takes so long: {}", fewer.join(", ")))
+}
+
+/// Whose samples found the cache in another state than it should have been in.
+fn unverified(corpus: &CorpusResult, cache: Cache) -> Option<String> {
+    let cells = corpus.cells.iter().filter(|cell| cell.cache == cache && !cell.cache_verified);
+    let said: Vec<_> = cells.map(|cell| format!("{} {}", cell.strategy, DecimalBytes(cell.fetched_bytes))).collect();
+    let stored = corpus.cells.iter().find(|cell| cell.cache == cache).map_or(0, |cell| cell.stored_bytes);
+    (!said.is_empty()).then(|| {
+        let (name, stored) = (cache.name(), DecimalBytes(stored));
+        format!("UNVERIFIED, not known to be {name}: of {stored} came from storage, at the worst: {}", said.join(", "))
+    })
+}
+
+/// How quiet the machine was, as far as it could be told.
+pub(crate) fn noise(noise: &Noise) -> Option<String> {
+    let mut said = Vec::new();
+    said.extend(noise.spread.map(|it| format!("samples usually lie {} from their median", figures::percent(it))));
+    said.extend(noise.drift.map(|it| {
+        let way = if it < 0.0 { "faster" } else { "slower" };
+        format!("the second half was {} {way} than the first", figures::percent(it.abs()))
+    }));
+    said.extend((noise.spread.is_some()).then(|| format!("{} are outliers", figures::percent(noise.outliers))));
+    said.extend(noise.steal.map(|it| format!("the host took {} of the processors", figures::percent(it))));
+    said.extend(noise.others.map(|it| format!("other processes took {}", figures::percent(it))));
+    (!said.is_empty()).then(|| format!("Noise: {}", said.join("; ")))
+}
+
+/// The advice for a ranking, if there is any.
+pub(crate) fn advice<'a>(results: &'a Results, corpus: &CorpusResult, cache: Cache) -> Option<&'a Recommendation> {
+    results.recommendations.iter().find(|it| it.corpus == corpus.name && it.cache == cache)
+}
+
+/// The next that can be told from the advised one.
+pub(crate) fn next(advice: &Recommendation) -> Option<String> {
+    let next = advice.next.as_ref()?;
+    Some(format!("{} takes {} as long", next.strategy, figures::times_within(&next.ratio)))
+}
+
+/// What the rule of the project's seed would have cost.
+pub(crate) fn seed(advice: &Recommendation) -> Option<String> {
+    let seed = advice.seed.as_ref()?;
+    let cost = match &seed.ratio {
+        _ if seed.strategy == advice.strategy => ", the same".to_owned(),
+        Some(ratio) => format!(", which takes {} as long", figures::times_within(ratio)),
+        None => String::new(),
+    };
+    Some(format!("{}{cost}", seed.strategy))
+}

@@ -1,0 +1,301 @@
+//! The summary on a terminal: as wide as there is room, with bars; without colours where nobody wants them.
+
+use std::env;
+use std::fmt::Write;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use console::{Style, Term, measure_text_width};
+
+use super::ranking::{COLUMNS, Column, Ranking};
+use super::{document, figures, goals, remarks};
+use crate::bench::cold::Cache;
+use crate::bench::results::{CorpusResult, Results};
+use crate::sweep::{Over, Sweep, Unit};
+
+/// Where nobody says how wide it is, such as in a pipe.
+const WIDTH: usize = 100;
+
+/// The bar's: narrower ones tell nothing apart.
+const BAR: usize = 12;
+
+/// Columns after the place, the name, the kind and the median, in the order in which they are given up.
+const BY_WEIGHT: [Column; 9] = [
+    Column::ToFloor,
+    Column::SpeedUp,
+    Column::Interval,
+    Column::ToTwin,
+    Column::Memory,
+    Column::Cpu,
+    Column::ToSequential,
+    Column::Files,
+    Column::Bytes,
+];
+
+/// What is written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Screen {
+    /// Columns that a line may have.
+    pub(crate) width: usize,
+    pub(crate) has_colours: bool,
+    /// Whether it shows more than ASCII.
+    pub(crate) is_unicode: bool,
+}
+
+impl Screen {
+    pub(crate) fn of_stdout() -> Self {
+        let terminal = Term::stdout();
+        let told = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let seen = || terminal.size_checked().map(|(_, columns)| usize::from(columns));
+        let width = told.filter(|columns| *columns > 0).or_else(seen).unwrap_or(WIDTH);
+        // The first that is set and not empty is the one that holds.
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
+        let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_lowercase();
+        Self {
+            width: width.max(60),
+            has_colours: terminal.features().colors_supported(),
+            is_unicode: locale.contains("utf-8") || locale.contains("utf8"),
+        }
+    }
+
+    fn style(&self, style: Style, text: &str) -> String {
+        style.force_styling(self.has_colours).apply_to(text).to_string()
+    }
+}
+
+pub(crate) fn render(results: &Results, screen: &Screen) -> String {
+    let host = &results.host;
+    let mut text = format!("{}, {}, Linux {}\n", host.cpu, figures::many(host.cores as u64, "core"), host.kernel);
+    let mut left_out = Vec::new();
+    for (corpus, cache) in results.rankings() {
+        text += &render_corpus(corpus, cache, results, screen, &mut left_out);
+    }
+    if let Some(best) = remarks::over_all(results) {
+        let _ = writeln!(text, "\n{best}");
+    }
+    if results.rankings().next().is_some() {
+        text.push('\n');
+        text += &wrapped(remarks::COLUMNS, screen.width);
+    }
+    if !left_out.is_empty() {
+        left_out.dedup();
+        let said =
+            format!("Left out at this width: {}; --format markdown and --report DIR have all.", left_out.join(", "));
+        text += &wrapped(&said, screen.width);
+    }
+    results.notes.iter().for_each(|note| text += &wrapped(&figures::printable(note), screen.width));
+    for table in goals::tables(&results.goals) {
+        let _ = write!(text, "\n{}\n{}", table.caption, render_table(&table));
+    }
+    for remark in goals::remarks(&results.goals) {
+        let _ = write!(text, "\n{}", wrapped(remark, screen.width));
+    }
+    results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep));
+    text += &render_units(&results.units);
+    text
+}
+
+fn render_corpus(
+    corpus: &CorpusResult,
+    cache: Cache,
+    results: &Results,
+    screen: &Screen,
+    left_out: &mut Vec<&'static str>,
+) -> String {
+    let head = format!("{}: {}", figures::printable(&corpus.name), remarks::tree(corpus, cache, results));
+    let mut text = format!("\n{}\n", screen.style(Style::new().bold(), &head));
+    text += &render_ranking(&Ranking::new(corpus, cache), corpus, cache, screen, left_out);
+    if let Some(fastest) = remarks::fastest(corpus, cache) {
+        let _ = writeln!(text, "{}", screen.style(Style::new().green().bold(), &fastest));
+    }
+    for notice in remarks::notices(corpus, cache, results) {
+        let style = if notice.is_error { Style::new().red().bold() } else { Style::new().yellow() };
+        let _ = writeln!(text, "{}", screen.style(style, &notice.text));
+    }
+    if let Some(noise) = corpus.noise.get(&cache).and_then(remarks::noise) {
+        text += &wrapped(&noise, screen.width);
+    }
+    if let Some(advice) = remarks::advice(results, corpus, cache) {
+        let mut said = vec![format!("Use {}: {}", advice.strategy, advice.why)];
+        let settings = advice.settings.iter().map(|it| format!("{} {}", it.name, figures::printable(&it.value)));
+        let settings: Vec<_> = settings.collect();
+        said.extend((!settings.is_empty()).then(|| format!("Settings: {}", settings.join(", "))));
+        said.extend(remarks::next(advice).map(|next| format!("Next: {next}")));
+        said.extend(remarks::seed(advice).map(|seed| format!("The seed's rule would have said: {seed}")));
+        said.iter().for_each(|said| text += &wrapped(said, screen.width));
+        if !advice.dependency.is_empty() {
+            let _ = writeln!(text, "Cargo.toml: {}", advice.dependency);
+        }
+        if !advice.code.is_empty() {
+            text += "A program to start from: --format markdown, or --report DIR\n";
+        }
+    }
+    text
+}
+
+/// The columns that there is room for, the most important ones first.
+fn render_ranking(
+    ranking: &Ranking<'_>,
+    corpus: &CorpusResult,
+    cache: Cache,
+    screen: &Screen,
+    left_out: &mut Vec<&'static str>,
+) -> String {
+    if ranking.rows.is_empty() {
+        return String::new();
+    }
+    let column =
+        |column: Column| -> Vec<String> { ranking.rows.iter().map(|row| ranking.text(*row, column)).collect() };
+    let width =
+        |it: Column| column(it).iter().map(|text| measure_text_width(text)).max().unwrap_or(0).max(it.head().len()) + 2;
+    let mut shown = vec![Column::Place, Column::Strategy, Column::Kind, Column::Median];
+    let mut left = screen.width.saturating_sub(shown.iter().map(|it| width(*it)).sum());
+    let has_bar = left >= BAR + 2 + width(Column::ToFloor) + width(Column::SpeedUp);
+    left = left.saturating_sub(if has_bar { BAR + 2 } else { 0 });
+    let mut is_full = false;
+    for it in BY_WEIGHT.into_iter().filter(|it| column(*it).iter().any(|text| text != "-")) {
+        is_full = is_full || width(it) > left;
+        if is_full {
+            left_out.extend((!left_out.contains(&it.head())).then_some(it.head()));
+        } else {
+            left -= width(it);
+            shown.push(it);
+        }
+    }
+    shown.sort_by_key(|it| COLUMNS.iter().position(|other| it == other));
+
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    // The bar stands beside the median.
+    let bar_at = shown.iter().position(|it| *it == Column::Median).map_or(0, |at| at + 1);
+    let mut heads: Vec<String> = shown.iter().map(|it| it.head().to_owned()).collect();
+    let full_s = corpus.ranked(cache).next_back().map_or(0.0, |slowest| slowest.median_s);
+    if has_bar {
+        heads.insert(bar_at, String::new());
+    }
+    table.set_header(heads);
+    for row in &ranking.rows {
+        let mut cells: Vec<_> = shown.iter().map(|it| ranking.text(*row, *it)).collect();
+        if has_bar {
+            cells.insert(bar_at, bar(row.1.median_s / full_s, screen.is_unicode));
+        }
+        table.add_row(cells);
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        if at >= 3 && !(has_bar && at == bar_at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut text = String::new();
+    for (at, line) in table.lines().enumerate() {
+        let cell = at.checked_sub(1).and_then(|at| ranking.rows.get(at));
+        let style = match cell {
+            Some((Some(1), _)) => Style::new().green().bold(),
+            Some((Some(_), cell)) if cell.tie => Style::new().green(),
+            Some((Some(_), _)) => Style::new(),
+            _ => Style::new().dim(),
+        };
+        text += &screen.style(style, line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A bar of a part of the slowest strategy's time; whoever is slower still runs out of it.
+fn bar(part: f64, is_unicode: bool) -> String {
+    let eighths = figures::rounded((part * (BAR * 8) as f64).max(1.0));
+    let (whole, rest) = (usize::try_from(eighths / 8).unwrap_or(usize::MAX), eighths % 8);
+    if !is_unicode {
+        return if whole > BAR {
+            "#".repeat(BAR - 1) + ">"
+        } else {
+            "#".repeat((whole + usize::from(rest > 3)).min(BAR))
+        };
+    }
+    if whole > BAR {
+        return "█".repeat(BAR - 1) + "▶";
+    }
+    let end = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    "█".repeat(whole) + usize::try_from(rest).ok().and_then(|rest| end.get(rest)).copied().unwrap_or_default()
+}
+
+/// Lines of at most so many columns, broken between words.
+fn wrapped(text: &str, width: usize) -> String {
+    let (mut lines, mut used) = (String::new(), 0);
+    for word in text.split_whitespace() {
+        let length = measure_text_width(word);
+        if used > 0 && used + 1 + length > width {
+            lines.push('\n');
+            used = 0;
+        }
+        if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines += word;
+        used += length;
+    }
+    lines + "\n"
+}
+
+fn render_table(from: &document::Table) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_content_arrangement(ContentArrangement::Disabled).set_header(&from.heads);
+    table.add_rows(from.rows.iter().map(|row| &row.cells));
+    for column in table.column_iter_mut().skip(from.figures_from) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// A line for each step, a column for each strategy.
+fn render_sweep(sweep: &Sweep) -> String {
+    let step = match sweep.over {
+        Over::Workers => "workers",
+        Over::Size => "size of files",
+        Over::Count => "files",
+        Over::Threshold => "threshold",
+        Over::InFlight => "in flight",
+    };
+    let show = |at: f64| match sweep.over {
+        Over::Size | Over::Threshold => figures::size(at),
+        Over::Workers | Over::Count | Over::InFlight => figures::count(at),
+    };
+    let mut steps: Vec<f64> = sweep.curves.iter().flat_map(|curve| &curve.points).map(|point| point.at).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.dedup();
+    let strategies = sweep.curves.iter().map(|curve| curve.strategy.as_str());
+    let heads: Vec<_> = [step].into_iter().chain(strategies).collect();
+    let mut table = document::Table::new("", &heads, 0);
+    for at in steps {
+        let times = sweep.curves.iter().map(|curve| match curve.points.iter().find(|point| point.at == at) {
+            Some(point) if point.verified => figures::duration(point.median_s),
+            Some(_) => "WRONG".to_owned(),
+            None => "-".to_owned(),
+        });
+        table.row([show(at)].into_iter().chain(times).collect());
+    }
+    let place = format!("{}, {} cache", figures::printable(&sweep.corpus), sweep.cache.name());
+    let mut text = format!("\nTime over {step}: {place}\n{}", render_table(&table));
+    for it in &sweep.crossovers {
+        let doubt = if it.certain { "" } else { ", but the two cannot be told apart on both sides" };
+        let _ = writeln!(text, "From {} on {} is faster than {}{doubt}", show(it.at), it.after, it.before);
+    }
+    text
+}
+
+fn render_units(units: &[Unit]) -> String {
+    if units.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        document::Table::new("", &["one more", "strategy", "memory", "95% interval", "the seed's figure"], 2);
+    for unit in units {
+        let interval = figures::range(&figures::memory(unit.low), &figures::memory(unit.high));
+        let seed = unit.seed_bytes.map_or_else(|| "-".to_owned(), |bytes| figures::memory(bytes as f64));
+        table.row(vec![unit.unit.clone(), unit.strategy.clone(), figures::memory(unit.bytes), interval, seed]);
+    }
+    format!("\nMemory of one more unit of concurrency\n{}", render_table(&table))
+}
