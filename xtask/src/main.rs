@@ -34,6 +34,9 @@ enum Command {
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
     Sample(bench::sample::Args),
+    /// One run of a strategy, and who read what when
+    #[command(hide = true)]
+    Trace(bench::timeline::Args),
     /// A process of the multiprocess strategy's naive twin
     #[command(hide = true)]
     NaiveWorker(bench::naive::WorkerArgs),
@@ -44,7 +47,7 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     // In a worker process of a sample of the multiprocess strategy this is all there is to do.
-    polyread_cli::Worker::new().run();
+    bench::timeline::worker().run();
     match Cli::parse().command {
         Command::Fixtures(args) => fixtures::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Bench(args) => bench::run(&args),
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Links(args) => links::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Trace(args) => bench::timeline::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NaiveWorker(args) => bench::naive::work(&args).map(|()| ExitCode::SUCCESS),
         Command::Parked(args) => sweep::parked::run(&args).map(|()| ExitCode::SUCCESS),
     }

@@ -22,6 +22,7 @@ use polyread_cli::{PortableAnalysis, Strategy, Tuning};
 use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, Limits, TextCounts, TextStats};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
@@ -253,24 +254,48 @@ impl Sample {
         command.args(order.observe.then_some("--observe")).args(order.settings.arguments());
         command.args(order.sabotage.iter().flat_map(|it| ["--sabotage".to_owned(), it.to_string()]));
         command.arg("--").arg(&order.corpus.path);
-        let output = interrupt.output(&mut command).context("cannot start the process of a sample")?;
-        if output.status.success() {
-            // Whatever it had to say is the user's to read.
-            let _ = io::stderr().write_all(&output.stderr);
-            return serde_json::from_slice(&output.stdout).context("the process of a sample told nothing");
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        match said.lines().rfind(|line| !line.trim().is_empty()) {
-            Some(last) => bail!("{}: {}", output.status, Escaped(last.trim().as_ref())),
-            None => bail!("{}", output.status),
-        }
+        told(&mut command, interrupt)
     }
+}
+
+/// What a process of this program tells in a line of JSON.
+///
+/// # Errors
+///
+/// It could not be started or did not tell; with the last that it said on standard error.
+pub(crate) fn told<T: DeserializeOwned>(command: &mut Command, interrupt: &Interrupt) -> Result<T> {
+    let output = interrupt.output(command).context("cannot start the process of a sample")?;
+    if output.status.success() {
+        // Whatever it had to say is the user's to read.
+        let _ = io::stderr().write_all(&output.stderr);
+        return serde_json::from_slice(&output.stdout).context("the process of a sample told nothing");
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    match said.lines().rfind(|line| !line.trim().is_empty()) {
+        Some(last) => bail!("{}: {}", output.status, Escaped(last.trim().as_ref())),
+        None => bail!("{}", output.status),
+    }
+}
+
+/// Tells in a line of JSON.
+///
+/// # Errors
+///
+/// Nobody listens.
+pub(crate) fn tell(what: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(what).context("cannot write the sample as JSON")?;
+    line.push(b'\n');
+    io::stdout().write_all(&line).context("cannot write the sample")
+}
+
+/// A comparison that is killed must not leave a process behind that reads on.
+pub(crate) fn end_with_parent() {
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// The process of a sample: prints one line of JSON.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // A comparison that is killed must not leave a sample behind that reads on.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    end_with_parent();
     // The first thread of all: what begins after it is seen and counted.
     let observer = args.observe.then(Observer::start).transpose()?;
     let looking_on = observer.as_ref();
@@ -317,9 +342,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         observed,
         found: run.found,
     };
-    let mut line = serde_json::to_vec(&sample).context("cannot write the sample as JSON")?;
-    line.push(b'\n');
-    io::stdout().write_all(&line).context("cannot write the sample")
+    tell(&sample)
 }
 
 /// What only the run itself can tell.
