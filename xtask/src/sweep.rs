@@ -150,10 +150,14 @@ impl Point {
         Interval { value: self.median_s, low: self.ci_low_s, high: self.ci_high_s }
     }
 
+    /// Whether there are samples enough for an interval.
+    pub(crate) fn has_interval(&self) -> bool {
+        self.samples_s.len() >= FEWEST_SAMPLES
+    }
+
     /// Whether it is known which of the two is faster.
     pub(crate) fn is_apart_from(&self, other: &Self) -> bool {
-        let has_interval = |point: &Self| point.samples_s.len() >= FEWEST_SAMPLES;
-        has_interval(self) && has_interval(other) && !self.interval().ties_with(&other.interval())
+        self.has_interval() && other.has_interval() && !self.interval().ties_with(&other.interval())
     }
 }
 
@@ -290,9 +294,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         sweeps.push(sweep(&plan, interrupt, &args.sabotage)?);
     }
     if args.units {
-        let tree = trees::for_units()?;
         let interrupt = interrupt.insert(Interrupt::watch().context("cannot listen to signals")?);
-        (units, notes) = units::units(&tree, interrupt)?;
+        (units, notes) = units::units(interrupt)?;
     }
     let signal = interrupt.and_then(|interrupt| interrupt.signal());
     notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));

@@ -118,6 +118,39 @@ mod tests {
     use clap::ValueEnum;
 
     #[test]
+    fn tuned_readers_read_the_same_and_the_threshold_divides_them() {
+        let tree = tempfile::tempdir().unwrap();
+        for size in 1..=40 {
+            std::fs::write(tree.path().join(size.to_string()), vec![b'x'; size]).unwrap();
+        }
+        let large = |strategy: Strategy, tuning: &Tuning| {
+            let reader = strategy.reader_with::<polyread_core::ByteCount>(tuning);
+            let files = polyread_core::Discovery::new(tree.path()).walk().unwrap();
+            let (mut large, mut bytes) = (0, 0);
+            let job = polyread_core::Job::new(files, polyread_core::ByteCount::default());
+            reader
+                .read(job, &mut |record| {
+                    large += u32::from(record.side == Some(polyread_core::Side::Large));
+                    bytes += record.bytes;
+                    std::ops::ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!(bytes, 820, "{strategy:?} with {tuning:?}");
+            large
+        };
+        for in_flight in [None, Some(1), Some(7)] {
+            for strategy in [Strategy::Tokio, Strategy::AsyncStd, Strategy::IoUring] {
+                if strategy.available().is_ok() {
+                    large(strategy, &Tuning { in_flight, threshold: None });
+                }
+            }
+            for (threshold, expected) in [(None, 0), (Some(0), 40), (Some(31), 10), (Some(u64::MAX), 0)] {
+                assert_eq!(large(Strategy::Hybrid, &Tuning { in_flight, threshold }), expected);
+            }
+        }
+    }
+
+    #[test]
     fn names_are_the_readers_own_and_the_command_lines() {
         assert_eq!(Strategy::ALL, Strategy::value_variants());
         for strategy in Strategy::ALL {

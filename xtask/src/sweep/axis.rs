@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use indicatif::{BinaryBytes, HumanCount};
+use indicatif::HumanCount;
 use polyread_cli::Strategy;
 use polyread_core::Limits;
 use walkdir::WalkDir;
@@ -36,20 +36,26 @@ impl Over {
         }
     }
 
-    /// A value with its unit, as in "from about 4 workers on".
+    /// A value with its unit.
     pub(crate) fn said(self, at: f64) -> String {
-        // Interpolated: there is no half a worker.
+        // Where curves cross may be between two values: there is no half a worker.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
         let whole = at.ceil() as u64;
         match self {
             Self::Workers if whole == 1 => "1 worker".to_owned(),
             Self::Workers => format!("{whole} workers"),
-            Self::Size => format!("{} a file", BinaryBytes(whole)),
+            Self::Size => format!("{} a file", bytes(whole)),
             Self::Count => format!("{} files", HumanCount(whole)),
-            Self::Threshold if whole == 0 => "0 (all of them large)".to_owned(),
-            Self::Threshold => BinaryBytes(whole).to_string(),
+            Self::Threshold if whole == 0 => "0 (all are large)".to_owned(),
+            Self::Threshold => bytes(whole),
             Self::InFlight => format!("{whole} in flight"),
         }
+    }
+
+    /// The same for a value that is known roughly: more than two digits of it say nothing.
+    pub(crate) fn said_roughly(self, at: f64) -> String {
+        let unit = 10.0_f64.powf((at.max(1.0).log10() - 1.0).floor().max(0.0));
+        self.said((at / unit).round() * unit)
     }
 
     /// Sorted, each once.
@@ -124,43 +130,54 @@ impl Over {
 
     /// Which of these strategies take part, or of all if there are none, and what is to be said about the others.
     pub(super) fn party(self, asked: &[Strategy]) -> (Vec<Strategy>, Vec<String>) {
-        let mut notes = Vec::new();
-        let mut takes_part = |strategy: &Strategy| {
-            let lacks = self.lacks(*strategy).map(str::to_owned);
-            let reason = lacks.or_else(|| strategy.available().err().map(|reason| reason.to_string()));
-            notes.extend(reason.iter().map(|reason| format!("{} takes no part: {reason}.", strategy.name())));
-            reason.is_none()
-        };
-        let strategies = Strategy::ALL.into_iter().filter(|it| asked.is_empty() || asked.contains(it));
-        let strategies = strategies.filter(|it| takes_part(it)).collect();
-        match self {
-            Self::Workers => notes.push(
-                "Of tokio and async-std, workers set how many hops are under way: twice as many, and more where they wait for a \
-                 device. Those of io-uring are rings."
-                    .to_owned(),
-            ),
-            Self::InFlight => notes.push(
-                "In flight are hops of up to 64 files for tokio, async-std and the small side of hybrid, which keeps to its \
-                 workers all the same, and files of each ring for io-uring."
-                    .to_owned(),
-            ),
-            _ => {}
+        let (mut party, mut absent) = (Vec::new(), Vec::<(String, Vec<&str>)>::new());
+        for strategy in Strategy::ALL.into_iter().filter(|it| asked.is_empty() || asked.contains(it)) {
+            let lacks = self.lacks(strategy).map(str::to_owned);
+            match lacks.or_else(|| strategy.available().err().map(|reason| reason.to_string())) {
+                None => party.push(strategy),
+                Some(reason) => match absent.iter_mut().find(|(known, _)| *known == reason) {
+                    Some((_, names)) => names.push(strategy.name()),
+                    None => absent.push((reason, vec![strategy.name()])),
+                },
+            }
         }
-        (strategies, notes)
+        let notes = absent.into_iter().map(|(reason, names)| match &names[..] {
+            [one] => format!("{one} takes no part: {reason}."),
+            several => format!("{} take no part: {reason}.", several.join(", ")),
+        });
+        let meaning = match self {
+            Self::Workers => Some(
+                "Of tokio and async-std, workers set how many hops are under way: twice as many, and more where they wait for a \
+                 device. Those of io-uring are rings.",
+            ),
+            Self::InFlight => Some(
+                "In flight are hops of up to 64 files for tokio, async-std and the small side of hybrid, which keeps to its \
+                 workers all the same, and files of each ring for io-uring.",
+            ),
+            _ => None,
+        };
+        (party, notes.chain(meaning.map(str::to_owned)).collect())
     }
 
     /// Why this strategy would not be moved by what is varied, if so.
     fn lacks(self, strategy: Strategy) -> Option<&'static str> {
         match (self, strategy) {
-            (Self::Workers, Strategy::Sequential) => Some("it has one worker"),
+            (Self::Workers, Strategy::Sequential) => Some("there is one worker"),
             (Self::Threshold, Strategy::Hybrid) => None,
-            (Self::Threshold, _) => Some("it takes all files the same way"),
-            (Self::InFlight, Strategy::Sequential | Strategy::Rayon) => {
-                Some("each of its threads reads one file at a time")
-            }
+            (Self::Threshold, _) => Some("there is one way for files of all sizes"),
+            (Self::InFlight, Strategy::Sequential | Strategy::Rayon) => Some("each thread reads one file at a time"),
             (Self::InFlight, Strategy::Multiprocess) => Some("how many messages are under way cannot be set"),
             _ => None,
         }
+    }
+}
+
+/// Bytes as one would set them: exact.
+fn bytes(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift) {
+        Some((shift, unit)) => format!("{} {unit}", HumanCount(bytes >> shift)),
+        None => format!("{} B", HumanCount(bytes)),
     }
 }
 
@@ -182,6 +199,19 @@ mod tests {
         for wrong in ["", "KiB", "-1", "1.5", "4 kb", "99999999999GiB"] {
             assert!(value(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn values_are_said_as_one_would_set_them_and_crossings_roughly() {
+        assert_eq!(
+            [256.0, 16384.0, 10_000.0].map(|at| Over::Size.said(at)),
+            ["256 B a file", "16 KiB a file", "10,000 B a file"]
+        );
+        assert_eq!(
+            [2.3, 596.8, 1927.0, 0.4].map(|at| Over::Size.said_roughly(at)),
+            ["2 B a file", "600 B a file", "1,900 B a file", "0 B a file"]
+        );
+        assert_eq!((Over::Workers.said(1.0), Over::Workers.said(2.1)), ("1 worker".into(), "3 workers".into()));
     }
 
     #[test]
@@ -215,9 +245,9 @@ mod tests {
 
     #[test]
     fn whoever_lacks_the_knob_is_told() {
-        let (party, notes) = Over::Threshold.party(&[Strategy::Rayon, Strategy::Hybrid]);
+        let (party, notes) = Over::Threshold.party(&[Strategy::Tokio, Strategy::Hybrid, Strategy::Rayon]);
         assert_eq!(party, [Strategy::Hybrid]);
-        assert_eq!(notes, ["rayon takes no part: it takes all files the same way."]);
+        assert_eq!(notes, ["rayon, tokio take no part: there is one way for files of all sizes."]);
         assert!(!Over::Workers.party(&[]).0.contains(&Strategy::Sequential));
         assert!(Over::Size.party(&[Strategy::Sequential]).1.is_empty());
     }

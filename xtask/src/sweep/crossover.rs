@@ -50,7 +50,6 @@ fn of_pair(one: &Curve, other: &Curve) -> Vec<Crossover> {
     let changes = changes(&pairs);
     let mut found: Vec<Crossover> = Vec::new();
     for (left, right, at) in &changes {
-        let (before, after) = if pairs[*left].difference() < 0.0 { (one, other) } else { (other, one) };
         // Noise may have them change places more than once between two points at which they are clearly apart.
         let known_left = (0..=*left).rev().find_map(|it| Some((it, pairs[it].certainly()?)));
         let known_right = (*right..pairs.len()).find_map(|it| Some((it, pairs[it].certainly()?)));
@@ -66,6 +65,7 @@ fn of_pair(one: &Curve, other: &Curve) -> Vec<Crossover> {
                 continue;
             }
         }
+        let (before, after) = if pairs[from].difference() < 0.0 { (one, other) } else { (other, one) };
         let (before, after) = (before.strategy.clone(), after.strategy.clone());
         let between = [pairs[from].at, pairs[to].at];
         found.push(Crossover { at: *at, between, before, after, certain: certain.is_some(), leads: false });

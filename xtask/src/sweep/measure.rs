@@ -104,11 +104,10 @@ struct Rounds<'a> {
 /// A tree has no file, or the sequential reader cannot read it. Whatever else fails is in the results.
 pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, progress: Progress) -> Result<Measured> {
     let mut rounds = Rounds { plan, bench, progress, grounds: Vec::new() };
+    let budget_end = plan.budget.map(|budget| rounds.bench.now() + budget);
     let expected = rounds.survey()?;
     let mut turns = rounds.turns();
-    let begun = rounds.bench.now();
-    let budget_end = plan.budget.map(|budget| begun + budget);
-    rounds.progress.expect(budget_end.unwrap_or(begun + expected));
+    rounds.progress.expect(budget_end.unwrap_or(rounds.bench.now() + expected));
     for turn in shuffled(turns.len(), &mut rng) {
         if rounds.is_over(budget_end) {
             break;
@@ -145,7 +144,7 @@ pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, pro
         }
     }
     rounds.progress.finish();
-    Ok(rounds.results(turns, most))
+    Ok(rounds.results(turns))
 }
 
 impl<'a> Rounds<'a> {
@@ -156,18 +155,17 @@ impl<'a> Rounds<'a> {
     /// Reads every tree once: its totals are the truth, and the cache is warm. Tells about how long all of it will take.
     fn survey(&mut self) -> Result<Duration> {
         let mut seconds = 0.0;
+        let name = format!("{}, over {}", self.plan.description, self.plan.over.name());
+        let points = self.plan.values.len() * self.plan.strategies.len();
+        // It is told as one.
+        let all = Corpus { path: (&name).into(), name, goals: None };
+        self.progress.begin(&all, self.plan.cache, points, self.bench.now());
         for corpus in &self.plan.corpora {
-            self.progress.begin(
-                corpus,
-                self.plan.cache,
-                self.plan.corpora.len() - self.grounds.len(),
-                self.bench.now(),
-            );
             self.progress.sample("sequential", self.bench.now());
             let path = Escaped(corpus.path.as_os_str());
             let sample = self.bench.sample(&self.plan.reference(corpus));
             if self.bench.is_stopped() {
-                bail!("stopped before there was anything to tell");
+                break;
             }
             let sample = sample.with_context(|| format!("the sequential reader failed on {path}"))?;
             if sample.found.totals.files == 0 {
@@ -230,7 +228,7 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    fn results(&self, turns: Vec<Turn>, rounds: usize) -> Measured {
+    fn results(&self, turns: Vec<Turn>) -> Measured {
         let strategies = self.plan.strategies.iter();
         let mut curves: Vec<_> =
             strategies.map(|it| Curve { strategy: it.name().to_owned(), points: Vec::new() }).collect();
@@ -250,8 +248,11 @@ impl<'a> Rounds<'a> {
         if without > 0 {
             notes.push(format!("{without} points have no sample, because {why}."));
         }
-        if rounds < self.plan.runs {
-            notes.push(format!("No more than {rounds} of {} samples of each point fit into the time.", self.plan.runs));
+        let points = curves.iter().flat_map(|curve| &curve.points);
+        let fewer = points.filter(|point| point.samples_s.len() < self.plan.runs).count();
+        if fewer > 0 {
+            let runs = self.plan.runs;
+            notes.push(format!("{fewer} points have fewer than {runs} samples: there was no time for more."));
         }
         Measured { curves, failures, notes }
     }
@@ -389,7 +390,7 @@ mod tests {
         let measured = run(&plan(10, Some(5)), &mut bench);
         assert!(measured.curves.iter().all(|it| it.points.iter().all(|it| it.samples_s.len() == 2)));
         assert!(bench.now < Duration::from_secs(5), "{:?}", bench.now);
-        assert_eq!(measured.notes, ["No more than 2 of 10 samples of each point fit into the time."]);
+        assert_eq!(measured.notes, ["6 points have fewer than 10 samples: there was no time for more."]);
         // At the least one sample of each point whose trial was in time.
         let measured = run(&plan(10, Some(1)), &mut Clockwork::default());
         assert!(measured.curves.iter().flat_map(|it| &it.points).all(|it| it.samples_s.len() == 1));
@@ -404,7 +405,8 @@ mod tests {
         let samples: usize = measured.curves.iter().flat_map(|it| &it.points).map(|it| it.samples_s.len()).sum();
         assert!((6..=12).contains(&samples), "{samples}");
         let mut bench = Clockwork { stop_at: Some(Duration::from_millis(50)), ..Clockwork::default() };
-        let nothing = measure(&plan(1, None), &mut bench, Pcg64Mcg::seed_from_u64(1), Progress::hidden());
-        assert!(nothing.unwrap_err().to_string().contains("stopped before"));
+        let measured = run(&plan(1, None), &mut bench);
+        assert!(measured.curves.is_empty() && measured.failures.is_empty());
+        assert_eq!(measured.notes, ["6 points have no sample, because it was stopped."]);
     }
 }

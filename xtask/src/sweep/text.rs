@@ -48,8 +48,8 @@ fn render_sweep(sweep: &Sweep, page: Page) -> String {
     });
     text += &table(&heads, rows.collect(), 1, page);
     let mut remarks = vec!["Medians; * is the fastest of a line, ~ cannot be told from it.".to_owned()];
-    if curves.iter().flat_map(|curve| &curve.points).any(|point| point.samples_s.len() < FEWEST_SAMPLES) {
-        remarks.push(format!("Points of fewer than {FEWEST_SAMPLES} samples can be told from nothing."));
+    if curves.iter().flat_map(|curve| &curve.points).any(|point| !point.has_interval()) {
+        remarks.push(format!("Points of fewer than {FEWEST_SAMPLES} samples cannot be told from any other."));
     }
     if matches!(over, Over::Workers | Over::Threshold | Over::InFlight) {
         remarks.extend(curves.iter().filter_map(|curve| best_setting(*over, curve)));
@@ -91,7 +91,7 @@ fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
     let mark = match best {
         _ if !point.verified => return "WRONG".to_owned(),
         Some(best) if std::ptr::eq(best, point) => "*",
-        Some(best) if !best.is_apart_from(point) => "~",
+        Some(best) if best.has_interval() && point.has_interval() && !best.is_apart_from(point) => "~",
         _ => " ",
     };
     // Figures stay below each other where trailing blanks are kept.
@@ -101,29 +101,40 @@ fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
 /// Which value suits a strategy best, and from which it cannot be told.
 fn best_setting(over: Over, curve: &Curve) -> Option<String> {
     let best = curve.verified().min_by(|a, b| a.median_s.total_cmp(&b.median_s))?;
-    let ties: Vec<_> =
-        curve.verified().filter(|it| it.at != best.at && !it.is_apart_from(best)).map(|it| over.said(it.at)).collect();
-    let tied = if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(", ")) };
-    Some(format!("{} is fastest with {}{tied}", curve.strategy, over.said(best.at)))
+    let (name, said) = (&curve.strategy, over.said(best.at));
+    let others = || curve.verified().filter(|it| it.at != best.at);
+    let ties: Vec<_> = others().filter(|it| !it.is_apart_from(best)).map(|it| over.said(it.at)).collect();
+    Some(match ties.len() {
+        0 => format!("{name} is fastest with {said}"),
+        all if all == others().count() => format!("{name} is fastest with {said}, and no other can be told from it"),
+        _ => format!("{name} is fastest with {said} (a tie with {})", ties.join(", ")),
+    })
 }
 
-/// Those that matter: the certain ones, and those where the fastest changes.
+/// The certain ones each, those within the noise in one line if the fastest changes there; the others are counted.
 fn crossovers(sweep: &Sweep) -> Vec<String> {
     let over = sweep.over;
-    let (told, rest): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain || it.leads);
+    let (certain, noise): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain);
     let say = |it: &&Crossover| {
-        let Crossover { before, after, .. } = it;
+        let Crossover { before, after, at, between: [left, right], .. } = it;
+        let (at, left, right) = (over.said_roughly(*at), over.said(*left), over.said(*right));
         let leads = if it.leads { " and the fastest" } else { "" };
-        let certain = if it.certain {
-            format!("certain: told apart from {} and to {}", over.said(it.between[1]), over.said(it.between[0]))
-        } else {
-            "within the noise".to_owned()
-        };
-        format!("From about {} on, {after} is faster than {before}{leads} ({certain})", over.said(it.at))
+        format!(
+            "From about {at} on, {after} is faster than {before}{leads} (certain: intervals apart at {left} and at {right})"
+        )
     };
-    let mut told: Vec<_> = told.iter().map(say).collect();
-    if !rest.is_empty() {
-        told.push(format!("{} more crossings are within the noise and behind the fastest", rest.len()));
+    let mut told: Vec<_> = certain.iter().map(say).collect();
+    let (leading, behind): (Vec<_>, Vec<_>) = noise.into_iter().partition(|it| it.leads);
+    let changes =
+        leading.iter().map(|it| format!("from {} to {} at {}", it.before, it.after, over.said_roughly(it.at)));
+    let changes: Vec<_> = changes.collect();
+    if !changes.is_empty() {
+        told.push(format!("Within the noise the fastest changes {}", changes.join(", ")));
+    }
+    match behind.len() {
+        0 => {}
+        1 => told.push("Within the noise there is one more crossing, behind the fastest".to_owned()),
+        more => told.push(format!("Within the noise there are {more} more crossings, behind the fastest")),
     }
     if told.is_empty() && sweep.curves.len() > 1 {
         told.push("No curve crosses another".to_owned());

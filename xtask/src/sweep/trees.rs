@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{BinaryBytes, HumanCount};
+use indicatif::BinaryBytes;
 use polyread_core::Escaped;
 use rustix::fs::statvfs;
 
@@ -83,12 +83,13 @@ fn ensure(shapes: &[(u64, u64)]) -> Result<Vec<Corpus>> {
         fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
         let disk = statvfs(&options.out).context("cannot ask how much room there is on the disk")?;
         let free = disk.f_bavail * disk.f_frsize;
-        let (path, trees) = (options.out.display(), HumanCount(missing.len() as u64));
+        let plural = if missing.len() == 1 { "" } else { "s" };
+        let (path, trees) = (options.out.display(), format!("{} tree{plural}", missing.len()));
         if room > free {
-            bail!("{trees} trees take {} on disk, and {} are free for {path}", BinaryBytes(room), BinaryBytes(free));
+            bail!("{trees} would take {} on disk, and {} are free for {path}", BinaryBytes(room), BinaryBytes(free));
         }
         // Unlike `eprintln!`, no panic where standard error is closed.
-        let _ = writeln!(io::stderr(), "making {trees} trees in {path}: {} on disk, to be kept", BinaryBytes(room));
+        let _ = writeln!(io::stderr(), "making {trees} in {path}: {} on disk, to be kept", BinaryBytes(room));
     }
     let corpora = shapes.iter().map(|shape| {
         let tree = fixtures::ensure_even(&name(*shape), shape.0, shape.1, &options)?;

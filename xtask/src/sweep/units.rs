@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use polyread_cli::Strategy;
 
 use super::parked::What;
-use super::{Over, Unit, slope};
+use super::{Over, Unit, slope, trees};
 use crate::bench::Corpus;
 use crate::bench::cold::Cache;
 use crate::bench::contestant::Contestant;
@@ -20,7 +20,7 @@ const SEED_THREAD: u64 = 8 << 20;
 const SEED_PROCESS: u64 = 10 << 20;
 
 /// How often each number of units is measured.
-const TIMES: usize = 3;
+const TIMES: usize = 5;
 
 /// A unit that does nothing.
 struct Bare {
@@ -56,6 +56,7 @@ struct AtWork {
     strategy: Strategy,
     unit: &'static str,
     over: Over,
+    /// So few that each has something to do, also on two cores.
     numbers: &'static [u64],
     seed_bytes: Option<u64>,
 }
@@ -65,21 +66,21 @@ const AT_WORK: [AtWork; 5] = [
         strategy: Strategy::Tokio,
         unit: "task",
         over: Over::InFlight,
-        numbers: &[1, 4, 16, 32, 64],
+        numbers: &[1, 2, 4, 8],
         seed_bytes: Some(SEED_TASK),
     },
     AtWork {
         strategy: Strategy::AsyncStd,
         unit: "task",
         over: Over::InFlight,
-        numbers: &[1, 4, 16, 32, 64],
+        numbers: &[1, 2, 4, 8],
         seed_bytes: Some(SEED_TASK),
     },
     AtWork {
         strategy: Strategy::Rayon,
         unit: "thread",
         over: Over::Workers,
-        numbers: &[1, 2, 4, 8, 16],
+        numbers: &[1, 2, 4, 8],
         seed_bytes: Some(SEED_THREAD),
     },
     AtWork {
@@ -93,38 +94,33 @@ const AT_WORK: [AtWork; 5] = [
         strategy: Strategy::IoUring,
         unit: "ring",
         over: Over::Workers,
-        numbers: &[1, 2, 4, 8, 16],
+        // With more of them each would have fewer files in flight: there is a bound for open files.
+        numbers: &[1, 2, 3, 4],
         seed_bytes: None,
     },
 ];
 
-/// The cost of every unit that can be measured here, and what is to be said about those that cannot. The tree should have
-/// files enough for each unit to get some.
+/// The cost of every unit that can be measured here, in some fifteen seconds at the most, and what is to be said about those
+/// that cannot. If it is stopped, of those that were finished.
 ///
 /// # Errors
 ///
-/// A signal has come.
-pub(crate) fn units(tree: &Corpus, interrupt: &Interrupt) -> Result<(Vec<Unit>, Vec<String>)> {
+/// The tree that is read cannot be made.
+pub(crate) fn units(interrupt: &Interrupt) -> Result<(Vec<Unit>, Vec<String>)> {
+    let tree = trees::for_units()?;
     let (mut units, mut notes) = (Vec::new(), Vec::new());
+    let mut keep = |name: String, unit: Result<Unit>| match unit {
+        Ok(unit) => units.push(unit),
+        Err(_) if interrupt.signal().is_some() => {}
+        Err(error) => notes.push(format!("{name} could not be measured: {error:#}.")),
+    };
     for bare in &BARE {
-        match weigh_bare(bare, interrupt) {
-            Ok(unit) => units.push(unit),
-            Err(error) => notes.push(format!("A bare {} could not be measured: {error:#}.", bare.what.name())),
-        }
+        keep(format!("A bare {}", bare.what.name()), weigh_bare(bare, interrupt));
     }
     for model in &AT_WORK {
-        let name = model.strategy.name();
-        let unit = match model.strategy.available() {
-            Ok(()) => weigh(model, tree, interrupt).map_err(|error| format!("{error:#}")),
-            Err(reason) => Err(reason.to_string()),
-        };
-        match unit {
-            Ok(unit) => units.push(unit),
-            Err(reason) => notes.push(format!("A {} of {name} could not be measured: {reason}.", model.unit)),
-        }
-    }
-    if interrupt.signal().is_some() {
-        bail!("stopped before there was anything to tell");
+        let weighed = model.strategy.available().map_err(anyhow::Error::new);
+        let weighed = weighed.and_then(|()| weigh(model, &tree, interrupt));
+        keep(format!("A {} of {}", model.unit, model.strategy.name()), weighed);
     }
     Ok((units, notes))
 }
