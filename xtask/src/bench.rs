@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: which model reads these files fastest on this machine?
 //!
 //! Every sample is a fresh process in which one contestant reads one tree once ([`sample`]). Contestants are the
-//! strategies, the [`naive`] twin of each and the [`floor`]; they take turns in an order that is drawn anew for each
+//! strategies, the [`naive`] twin of each, the [`floor`] and the [`peers`]; they take turns in an order that is drawn anew for each
 //! round, so that a machine that slows down slows all of them. Whoever finds other totals than the sequential reader is
 //! not ranked: a benchmark is also a test.
 //!
@@ -20,6 +20,7 @@ pub(crate) mod measure;
 pub(crate) mod naive;
 pub(crate) mod noise;
 pub(crate) mod observe;
+mod peers;
 pub(crate) mod progress;
 pub(crate) mod recommend;
 pub(crate) mod results;
@@ -68,7 +69,7 @@ const QUICK_RUNS: usize = stats::FEWEST_SAMPLES;
 ///
 /// Each sample is a fresh process that reads the tree once; the contestants take turns in random order. Beside the
 /// strategies there are, for orientation and never ranked, the naive twin of each (the program that one would write first)
-/// and the floor (open, read, close on all cores, nothing counted). Each reads the tree once before the samples that
+/// and the floor (open, read, close on all cores, nothing counted), and with --peers programs of others. Each reads the tree once before the samples that
 /// count. Whoever is slow has fewer samples, and the output says so. A strategy that finds other totals than the
 /// sequential reader is not ranked; if there is one, or a sample failed, the exit code is 1.
 #[derive(Debug, clap::Args)]
@@ -80,6 +81,7 @@ Examples:
   cargo xtask bench --profile unicode --strategy rayon --strategy tokio
   cargo xtask bench ~/src --cache both           on a cold cache too
   cargo xtask bench ~/src --report out           a page with charts too: out/report.html
+  cargo xtask bench ~/src --peers                beside programs of others
   cargo xtask bench --format json > bench.json   for programs")]
 pub(crate) struct Args {
     /// Directories of your own to compare on
@@ -98,6 +100,11 @@ pub(crate) struct Args {
     /// Leave the naive twins out, which take most of the time
     #[arg(long)]
     no_twins: bool,
+
+    /// Let programs of others take part, as far as they are installed: find with xargs and wc; the four readers of the Python
+    /// document that polyread grew out of, two of which need aiofiles; rg; tokei
+    #[arg(long)]
+    peers: bool,
 
     /// State of the page cache before each sample. Cold: every page of every file evicted, and each sample checked to have
     /// fetched all of it from storage; directories and inodes stay cached
@@ -171,7 +178,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let strategies = Strategy::ALL.into_iter();
     let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
-    let (party, mut notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins);
+    let (party, mut notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins, args.peers);
     if let Err(reason) = observe::system_calls_available() {
         notes.push(format!("System calls were not counted: {reason}."));
     }

@@ -107,7 +107,7 @@ impl Cell {
         let usage = |figure: fn(&Usage) -> f64| median(samples.iter().map(|sample| figure(&sample.usage)).collect());
         let samples_s = of(|sample| sample.elapsed_s);
         let Interval { value, low, high } = Interval::of_median(&samples_s);
-        let wrong = samples.iter().chain([trial]).find(|sample| !sample.found.agrees_with(reference, kind));
+        let wrong = samples.iter().chain([trial]).find(|sample| !sample.found.agrees_with(reference, contestant));
         let found = wrong.or(samples.first()).map(|sample| sample.found.clone()).unwrap_or_default();
         let fetched = samples.iter().map(|sample| sample.usage.fetched_bytes);
         let farthest = if cache == Cache::Warm { fetched.max() } else { fetched.min() };
@@ -128,7 +128,7 @@ impl Cell {
             to_twin: None,
             tie: false,
             files_per_s: found.totals.files as f64 / value,
-            bytes_per_s: found.totals.bytes as f64 / value,
+            bytes_per_s: contestant.bytes_read(found.totals, reference.totals) as f64 / value,
             peak_rss_bytes: samples.iter().map(|sample| sample.peak_rss_bytes).max().unwrap_or_default(),
             cpu_s: usage(|usage| usage.cpu_s),
             cpu_user_s: usage(|usage| usage.cpu_user_s),

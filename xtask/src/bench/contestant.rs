@@ -1,10 +1,12 @@
-//! Who takes part: the strategies, the naive twin of each, and the floor in its two forms.
+//! Who takes part: the strategies, the naive twin of each, the floor in its two forms, and the peers.
 
 use polyread_cli::Strategy;
 use serde::{Deserialize, Serialize};
 
 use super::floor::Loop;
 use super::naive;
+use super::peers::Peer;
+use super::sample::Totals;
 
 /// One line of the table: everything that can read a tree in a process of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(crate) enum Contestant {
     Naive(Strategy),
     /// Open, read, close on all cores, and nothing counted.
     Floor(Loop),
+    /// Somebody else's program.
+    Peer(Peer),
 }
 
 /// What a line of the table stands for. Only strategies are ranked.
@@ -24,12 +28,13 @@ pub(crate) enum Kind {
     Strategy,
     Naive,
     Floor,
+    Peer,
 }
 
 impl Kind {
     /// The kind of that name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Strategy, Self::Naive, Self::Floor].into_iter().find(|kind| kind.name() == name)
+        [Self::Strategy, Self::Naive, Self::Floor, Self::Peer].into_iter().find(|kind| kind.name() == name)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -37,6 +42,7 @@ impl Kind {
             Self::Strategy => "strategy",
             Self::Naive => "naive",
             Self::Floor => "floor",
+            Self::Peer => "peer",
         }
     }
 }
@@ -49,6 +55,7 @@ impl Contestant {
             Self::Naive(strategy) => naive::name(strategy).unwrap_or("naive"),
             Self::Floor(Loop::Bare) => "floor",
             Self::Floor(Loop::Tuned) => "floor-tuned",
+            Self::Peer(peer) => peer.name(),
         }
     }
 
@@ -57,20 +64,31 @@ impl Contestant {
             Self::Strategy(_) => Kind::Strategy,
             Self::Naive(_) => Kind::Naive,
             Self::Floor(_) => Kind::Floor,
+            Self::Peer(_) => Kind::Peer,
+        }
+    }
+
+    /// The bytes that its rate is made of. A peer that reads every file does not always count their bytes.
+    pub(crate) fn bytes_read(self, found: Totals, reference: Totals) -> u64 {
+        match self {
+            Self::Peer(peer) if peer.comparable(reference).files > 0 => reference.bytes,
+            _ => found.bytes,
         }
     }
 
     /// The contestant of that name, for the process of a sample.
     pub(crate) fn named(name: &str) -> Result<Self, String> {
-        let (party, _) = party(&Strategy::ALL, true);
-        party.into_iter().find(|it| it.name() == name).ok_or_else(|| format!("nobody here is called '{name}'"))
+        let (party, _) = party(&Strategy::ALL, true, false);
+        // Without asking what is installed, which would start programs.
+        let mut everybody = party.into_iter().chain(Peer::ALL.map(Self::Peer));
+        everybody.find(|it| it.name() == name).ok_or_else(|| format!("nobody here is called '{name}'"))
     }
 }
 
 /// Who takes part when these strategies do, and what is to be said about who does not.
 ///
 /// This is the one place where somebody is left out.
-pub(crate) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, Vec<String>) {
+pub(crate) fn party(strategies: &[Strategy], twins: bool, peers: bool) -> (Vec<Contestant>, Vec<String>) {
     let mut notes = Vec::new();
     let is_here = |strategy: &&Strategy| match strategy.available() {
         Ok(()) => true,
@@ -89,6 +107,12 @@ pub(crate) fn party(strategies: &[Strategy], twins: bool) -> (Vec<Contestant>, V
         );
     }
     party.extend([Loop::Bare, Loop::Tuned].map(Contestant::Floor));
+    for peer in Peer::ALL.into_iter().filter(|_| peers) {
+        match peer.available() {
+            Ok(()) => party.push(Contestant::Peer(peer)),
+            Err(missing) => notes.push(format!("{} takes no part: {missing}.", peer.name())),
+        }
+    }
     (party, notes)
 }
 
@@ -99,7 +123,7 @@ mod tests {
     #[test]
     fn each_strategy_brings_its_twin_and_the_floor_is_always_there() {
         let names = |strategies: &[Strategy], twins| {
-            party(strategies, twins).0.into_iter().map(Contestant::name).collect::<Vec<_>>()
+            party(strategies, twins, false).0.into_iter().map(Contestant::name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[Strategy::Tokio], true), ["tokio", "naive-tokio", "floor", "floor-tuned"]);
         assert_eq!(names(&[Strategy::Tokio, Strategy::Rayon], false), ["tokio", "rayon", "floor", "floor-tuned"]);
@@ -107,8 +131,8 @@ mod tests {
 
     #[test]
     fn everybody_is_found_by_name() {
-        let (party, _) = party(&Strategy::ALL, true);
-        for contestant in party {
+        let (party, _) = party(&Strategy::ALL, true, false);
+        for contestant in party.into_iter().chain(Peer::ALL.map(Contestant::Peer)) {
             assert_eq!(Contestant::named(contestant.name()), Ok(contestant));
         }
         assert!(Contestant::named("naive").is_err());

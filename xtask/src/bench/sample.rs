@@ -26,9 +26,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
-use super::contestant::{Contestant, Kind};
+use super::contestant::Contestant;
 use super::observe::{Observed, Observer};
-use super::{Corpus, floor, naive};
+use super::{Corpus, floor, naive, peers};
 use crate::interrupt::Interrupt;
 
 /// What a strategy does with the bytes.
@@ -157,7 +157,7 @@ pub(crate) struct Sample {
     /// Wall-clock time in seconds, from before discovery to after the last thread's end.
     pub(crate) elapsed_s: f64,
     /// The most physical memory in bytes that the process has had, `VmHWM`, and that each of its workers has. What several
-    /// processes share, such as the pages of the program, counts in each.
+    /// processes share, such as the pages of the program, counts in each. Of a peer, that of its largest process alone.
     pub(crate) peak_rss_bytes: u64,
     pub(crate) usage: Usage,
     /// What looking on told, if it was a trial.
@@ -193,15 +193,17 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Whether it is what a contestant of this kind must find where the sequential reader found `reference`.
-    pub(crate) fn agrees_with(&self, reference: &Self, kind: Kind) -> bool {
+    /// Whether it is what this contestant must find where the sequential reader found `reference`.
+    pub(crate) fn agrees_with(&self, reference: &Self, contestant: Contestant) -> bool {
         let (own, expected) = (self.totals, reference.totals);
-        let totals = match kind {
-            Kind::Strategy => self.skipped == reference.skipped && own == expected,
+        let totals = match contestant {
+            Contestant::Strategy(_) => self.skipped == reference.skipped && own == expected,
             // It keeps no record of what it skips.
-            Kind::Naive => own == expected,
+            Contestant::Naive(_) => own == expected,
             // It does not look at what it reads.
-            Kind::Floor => (own.files, own.bytes) == (expected.files, expected.bytes),
+            Contestant::Floor(_) => (own.files, own.bytes) == (expected.files, expected.bytes),
+            // Most do not count what they fail on; it is missing from their files.
+            Contestant::Peer(peer) => return peer.comparable(own) == peer.comparable(expected),
         };
         totals && self.failed == reference.failed
     }
@@ -299,7 +301,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // The first thread of all: what begins after it is seen and counted.
     let observer = args.observe.then(Observer::start).transpose()?;
     let looking_on = observer.as_ref();
-    let (started, before) = (Instant::now(), Usage::until_now()?);
+    let (mut started, mut before) = (Instant::now(), Usage::until_now()?);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut run = match (args.contestant, args.analysis) {
         (Contestant::Strategy(strategy), Analysis::TextStats) => {
@@ -319,6 +321,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             let threads = if args.cache == Cache::Cold { THREADS_WHEN_COLD } else { cores };
             let found = floor::read_all(&args.path, threads, form)?;
             Ok(Run { found, elapsed: started.elapsed(), own_rss_bytes: peak_rss("self")?, workers_rss_bytes: 0 })
+        }
+        (Contestant::Peer(peer), analysis) => {
+            let ready = peer.ready(&args.path)?;
+            // To find its program is no part of reading.
+            (started, before) = (Instant::now(), Usage::until_now()?);
+            let mut found = ready.run()?;
+            let elapsed = started.elapsed();
+            if analysis != Analysis::TextStats {
+                found.totals = Totals { words: 0, chars: 0, lines: 0, ..found.totals };
+            }
+            Ok(Run { found, elapsed, own_rss_bytes: 0, workers_rss_bytes: peers::peak_rss()? })
         }
     }?;
     match args.sabotage {

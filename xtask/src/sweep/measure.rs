@@ -11,7 +11,7 @@ use rand_pcg::Pcg64Mcg;
 use super::{Curve, Failed, Over, Point};
 use crate::bench::Corpus;
 use crate::bench::cold::{Cache, Tree, is_as_told};
-use crate::bench::contestant::{Contestant, Kind};
+use crate::bench::contestant::Contestant;
 use crate::bench::measure::shuffled;
 use crate::bench::progress::Progress;
 use crate::bench::sample::{Analysis, Found, Order, Sample, Settings};
@@ -273,7 +273,7 @@ fn point(turn: &Turn, ground: &Ground<'_>, cache: Cache) -> Point {
         peak_rss_bytes: turn.samples.iter().map(|sample| sample.peak_rss_bytes).max().unwrap_or_default(),
         peak_pss_bytes: turn.trial.as_ref().and_then(|trial| trial.observed?.peak_pss_bytes),
         cache_verified: turn.samples.iter().all(|sample| is_as_told(cache, sample, ground.stored_bytes)),
-        verified: all.all(|sample| sample.found.agrees_with(&ground.found, Kind::Strategy)),
+        verified: all.all(|sample| sample.found.agrees_with(&ground.found, Contestant::Strategy(turn.strategy))),
     }
 }
 
