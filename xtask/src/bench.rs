@@ -192,7 +192,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
     let plan = measure::Plan { party, caches, runs, budget, patience };
     let interrupt = Interrupt::watch().context("cannot listen to signals")?;
-    let mut lab = Processes { args, interrupt: &interrupt, begun: Instant::now() };
+    let mut lab = Processes { args, interrupt: &interrupt, begun: Instant::now(), room: peers::Room::default() };
     // Which order they take turns in must not be the same from one comparison to the next.
     let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
     let measured = measure::measure(&corpora, &plan, &mut lab, rng, Progress::new())?;
@@ -238,10 +238,15 @@ struct Processes<'a> {
     args: &'a Args,
     interrupt: &'a Interrupt,
     begun: Instant,
+    /// Memory for peers that keep what they read.
+    room: peers::Room,
 }
 
 impl Laboratory for Processes<'_> {
     fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample> {
+        if let Contestant::Peer(peer) = contestant {
+            self.room.check(peer, &corpus.path)?;
+        }
         let (analysis, settings) = (self.args.analysis, Settings::default());
         let sabotage = self.args.sabotage.iter().find(|(name, _)| name == contestant.name()).map(|(_, how)| *how);
         Sample::take(&Order { corpus, contestant, cache, analysis, settings, observe, sabotage }, self.interrupt)

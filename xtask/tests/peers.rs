@@ -130,6 +130,23 @@ fn who_misses_a_file_is_wrong_and_not_ranked() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+/// It is told, and is no fault of polyread.
+#[test]
+fn a_peer_that_fails_fails_alone() {
+    let tree = TempDir::new().unwrap();
+    hostile(tree.path());
+    let tools = TempDir::new().unwrap();
+    let path = tools.path().join("rg");
+    fs::write(&path, "#!/bin/sh\nexit 7\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = bench();
+    command.arg(tree.path()).env("PATH", tools.path()).env_remove("RUST_BACKTRACE");
+    let told = command.output().unwrap();
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("FAILED, not ranked: rg: exit status: 1: Error: rg: exit status: 7"), "{text}");
+    assert!(told.status.success() && text.contains("Fastest: rayon"), "{text}");
+}
+
 #[test]
 fn who_is_not_installed_takes_no_part_and_that_is_said() {
     let tree = TempDir::new().unwrap();

@@ -5,6 +5,8 @@
 //! Unlike with a strategy, the start of their processes counts: it is what one waits for. What they are held against is
 //! only what each of them counts as polyread does, [`Peer::comparable`].
 
+mod room;
+
 use std::io::Read;
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +17,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use serde::Deserialize;
 
 use super::sample::{Found, Totals};
+pub(super) use room::Room;
 
 /// Who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
