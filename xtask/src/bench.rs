@@ -23,6 +23,7 @@ pub(crate) mod observe;
 mod peers;
 pub(crate) mod progress;
 pub(crate) mod recommend;
+mod residency;
 pub(crate) mod results;
 pub(crate) mod sample;
 pub(crate) mod stats;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use clap::error::ErrorKind;
 use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
 use polyread_core::Escaped;
@@ -111,6 +113,11 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "warm")]
     cache: Caches,
 
+    /// With a cold cache: before each sample, have the kernel drop all it caches, directories and inodes too. Slows down
+    /// whatever else the machine does, and needs root
+    #[arg(long)]
+    drop_caches: bool,
+
     /// What each strategy does with the bytes
     #[arg(long, value_enum, default_value = "text-stats")]
     analysis: Analysis,
@@ -168,6 +175,14 @@ pub(crate) struct Corpus {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.drop_caches {
+        if args.cache == Caches::Warm {
+            let told = "--drop-caches is of no use with a warm cache: add --cache cold or --cache both\n";
+            clap::Error::raw(ErrorKind::ArgumentConflict, told).exit();
+        }
+        // To learn that it is not allowed before minutes are spent.
+        cold::drop_caches()?;
+    }
     let begun = SystemTime::now();
     // Before minutes are spent on what it is to be compared with.
     let baseline = args.baseline.as_deref().map(Results::load).transpose()?;
@@ -188,6 +203,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Caches::Both => vec![Cache::Warm, Cache::Cold],
     };
 
+    if caches.contains(&Cache::Cold) {
+        notes.extend(residency::available().err());
+    }
     let patience = if args.quick { QUICK_PATIENCE } else { PATIENCE };
     let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
     let plan = measure::Plan { party, caches, runs, budget, patience };
@@ -208,6 +226,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         host: host::Host::read(),
         analysis: args.analysis.name().to_owned(),
         runs,
+        drop_caches: args.drop_caches,
         budget_s: budget.map(|budget| budget.as_secs_f64()),
         recommendation: recommend::overall(&corpora),
         recommendations: recommend::each(&corpora, &[]),
@@ -246,6 +265,10 @@ impl Laboratory for Processes<'_> {
     fn sample(&mut self, corpus: &Corpus, contestant: Contestant, cache: Cache, observe: bool) -> Result<Sample> {
         if let Contestant::Peer(peer) = contestant {
             self.room.check(peer, &corpus.path)?;
+        }
+        if self.args.drop_caches && cache == Cache::Cold {
+            // After the eviction and whoever was asked about it, who have looked at every inode.
+            cold::drop_caches()?;
         }
         let (analysis, settings) = (self.args.analysis, Settings::default());
         let sabotage = self.args.sabotage.iter().find(|(name, _)| name == contestant.name()).map(|(_, how)| *how);

@@ -139,6 +139,7 @@ impl Cell {
             major_faults: usage(|usage| usage.major_faults as f64),
             fetched_bytes: farthest.unwrap_or_default(),
             stored_bytes,
+            resident: samples.iter().filter_map(|sample| sample.resident.clone()).max_by_key(|it| it.bytes),
             observed: trial.observed,
             failed: found.failed,
             verified: wrong.is_none(),
@@ -163,6 +164,7 @@ mod tests {
             peak_rss_bytes: 1,
             usage: Usage::default(),
             observed: None,
+            resident: None,
             found: Found { totals: Totals { files, ..Totals::default() }, ..Found::default() },
         };
         let samples: Vec<_> = seconds.iter().map(sample).collect();

@@ -1,24 +1,25 @@
 //! Taking a tree out of the cache, without root, and telling whether that was so.
 //!
 //! `posix_fadvise` asks the kernel to forget a file's pages; it may refuse, for pages that are dirty, mapped or locked,
-//! and on file systems that live in memory. Whether it obeyed is not asked before the sample: `mincore` needs a mapping,
-//! and a read that must not wait (`RWF_NOWAIT`) starts read-ahead and so warms what it asks about. The proof is the sample
-//! itself: the kernel counts the bytes that a process has caused to be fetched from storage, and a cold sample must have
-//! caused every page of the tree.
+//! and on file systems that live in memory. Whether it obeyed is asked before the sample, by [`residency`], as often as that
+//! is cheap. The proof for each sample is the sample itself: the kernel counts the bytes that a process has caused to be
+//! fetched from storage, and a cold sample must have caused every page of the tree.
 //!
-//! What stays cached are directories and inodes: only root can drop those.
+//! What stays cached are directories and inodes: only root can drop those, with [`drop_caches`].
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-use rustix::fs::{Advice, fadvise, syncfs};
+use rustix::fs::{Advice, fadvise, sync, syncfs};
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
+use super::residency::{self, Resident};
 use super::sample::Sample;
 
 /// The state of the page cache before a sample.
@@ -46,9 +47,31 @@ const PAGE: u64 = 4096;
 /// In hundredths: how much of the tree may come from the wrong place before a sample is not what it is called.
 const TOLERANCE: u64 = 1;
 
+/// To ask takes longer than to evict: once that has had this part of its time, it is time to ask again.
+const ASKING: u32 = 5;
+
 /// The files that are to be evicted.
 #[derive(Debug)]
-pub(crate) struct Tree(Vec<PathBuf>);
+pub(crate) struct Tree {
+    /// Those first that the kernel tells about.
+    files: Vec<PathBuf>,
+    told: usize,
+    /// As last asked.
+    resident: Option<Resident>,
+    /// Time spent so far.
+    evicting: Duration,
+    asking: Duration,
+}
+
+/// What there is to fetch for a sample.
+#[derive(Debug)]
+pub(crate) struct Evicted {
+    /// What is to come from storage, in bytes.
+    pub(crate) stored_bytes: u64,
+    /// What the kernel did not let go of: asked just now, or nothing when it was last asked. `None` if nobody can be asked, or
+    /// about no file.
+    pub(crate) resident: Option<Resident>,
+}
 
 impl Tree {
     /// Lists the tree and has its file system write down what is dirty: only clean pages can be evicted.
@@ -56,28 +79,63 @@ impl Tree {
         let directory = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
         syncfs(&directory).context("cannot write dirty pages down before they are evicted")?;
         let entries = WalkDir::new(root).into_iter().filter_map(Result::ok);
-        Ok(Self(entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()))
+        let files = entries.filter(|entry| entry.file_type().is_file());
+        let is_told = |entry: &DirEntry| entry.metadata().is_ok_and(|it| residency::is_told(entry.path(), &it));
+        let (told, others): (Vec<_>, Vec<_>) = files.partition(is_told);
+        Ok(Self {
+            told: told.len(),
+            files: told.into_iter().chain(others).map(DirEntry::into_path).collect(),
+            resident: None,
+            evicting: Duration::ZERO,
+            asking: Duration::ZERO,
+        })
     }
 
-    /// Asks the kernel to forget every page, and tells how many bytes are to come from storage now. What cannot be opened
-    /// cannot be read by the samples either.
-    pub(crate) fn evict(&self) -> u64 {
-        let evicted = self.0.par_iter().filter_map(|path| {
+    /// Asks the kernel to forget every page. What cannot be opened cannot be read by the samples either.
+    pub(crate) fn evict(&mut self) -> Evicted {
+        let started = Instant::now();
+        let evicted = self.files.par_iter().filter_map(|path| {
             let file = File::open(path).ok()?;
             let metadata = file.metadata().ok()?;
-            // A refusal shows in the sample.
+            // A refusal shows when it is asked what is left, and in the sample.
             let _ = fadvise(&file, 0, None, Advice::DontNeed);
             // Holes and what is stored in the inode itself are not fetched.
             Some(metadata.len().next_multiple_of(PAGE).min(metadata.blocks() * 512))
         });
-        evicted.sum()
+        let stored_bytes = evicted.sum();
+        self.evicting += started.elapsed();
+        let was_clean = self.resident.as_ref().is_some_and(|resident| resident.files == 0);
+        if self.told > 0 && (!was_clean || self.asking * ASKING <= self.evicting) {
+            let started = Instant::now();
+            self.resident = residency::ask(&self.files[..self.told]).ok();
+            self.asking += started.elapsed();
+        }
+        Evicted { stored_bytes, resident: self.resident.clone() }
     }
+}
+
+/// Has the kernel drop all that it caches of any file system, directories and inodes too, once what is dirty has been
+/// written down.
+///
+/// # Errors
+///
+/// It is not allowed, as to all but root.
+pub(crate) fn drop_caches() -> Result<()> {
+    sync();
+    fs::write("/proc/sys/vm/drop_caches", "3").context(
+        "cannot write to /proc/sys/vm/drop_caches; only root of the machine can (in a container, not even its root): run \
+         the comparison as root, or leave --drop-caches out",
+    )
 }
 
 /// Whether a sample of a tree of so many bytes was as warm or as cold as it should be.
 pub(crate) fn is_as_told(cache: Cache, sample: &Sample, stored_bytes: u64) -> bool {
     match cache {
         Cache::Warm => sample.usage.fetched_bytes <= stored_bytes / 100 * TOLERANCE,
-        Cache::Cold => sample.usage.fetched_bytes >= stored_bytes - stored_bytes / 100 * TOLERANCE,
+        Cache::Cold => {
+            let tolerated = stored_bytes / 100 * TOLERANCE;
+            let is_evicted = sample.resident.as_ref().is_none_or(|resident| resident.bytes <= tolerated);
+            is_evicted && sample.usage.fetched_bytes >= stored_bytes - tolerated
+        }
     }
 }

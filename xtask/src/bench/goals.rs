@@ -159,7 +159,7 @@ mod tests {
     fn cell(contestant: Contestant, cache: Cache, seconds: [f64; 6], peak_rss_bytes: u64) -> Cell {
         let sample = |elapsed_s| {
             let found = Found::default();
-            Sample { elapsed_s, peak_rss_bytes, usage: Usage::default(), observed: None, found }
+            Sample { elapsed_s, peak_rss_bytes, usage: Usage::default(), observed: None, resident: None, found }
         };
         Cell::new(contestant, cache, &sample(1.0), &seconds.map(sample), &Found::default(), 0)
     }

@@ -195,13 +195,13 @@ impl Rounds<'_> {
     }
 
     fn ranking(&mut self, corpus: &Corpus, cache: Cache, reference: &Found) -> Result<Ranking> {
-        let tree = if cache == Cache::Cold { Some(Tree::list(&corpus.path)?) } else { None };
+        let mut tree = if cache == Cache::Cold { Some(Tree::list(&corpus.path)?) } else { None };
         let mut stored_bytes = reference.totals.bytes;
         let mut take = |rounds: &mut Self, contestant, observe| {
-            if let Some(tree) = &tree {
-                stored_bytes = tree.evict();
-            }
-            rounds.sample(corpus, contestant, cache, observe)
+            let evicted = tree.as_mut().map(Tree::evict);
+            stored_bytes = evicted.as_ref().map_or(stored_bytes, |evicted| evicted.stored_bytes);
+            let resident = evicted.and_then(|evicted| evicted.resident);
+            rounds.sample(corpus, contestant, cache, observe).map(|sample| Sample { resident, ..sample })
         };
         let until = self.until();
         let mut failures = Vec::new();

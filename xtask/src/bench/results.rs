@@ -13,6 +13,7 @@ use super::host::Host;
 use super::noise::Noise;
 use super::observe::Observed;
 use super::recommend::Recommendation;
+use super::residency::Resident;
 use super::sample::Totals;
 use super::stats::{FEWEST_SAMPLES, Interval};
 use super::timeline::Timeline;
@@ -36,6 +37,9 @@ pub(crate) struct Results {
     pub(crate) analysis: String,
     /// Samples that each contestant has that is not too slow for so many, before more are added.
     pub(crate) runs: usize,
+    /// Whether directories and inodes were cold too, where the cache was.
+    #[serde(default)]
+    pub(crate) drop_caches: bool,
     /// Seconds that it was to take at the most.
     pub(crate) budget_s: Option<f64>,
     pub(crate) corpora: Vec<CorpusResult>,
@@ -137,6 +141,9 @@ pub(crate) struct Cell {
     pub(crate) fetched_bytes: u64,
     /// What is stored: all of this has to be fetched when the cache is cold.
     pub(crate) stored_bytes: u64,
+    /// What was left in the cache before the sample that had most of it: only of a cold cell, and where it can be asked.
+    #[serde(flatten)]
+    pub(crate) resident: Option<Resident>,
     /// What only looking on tells, seen in the trial before the samples.
     pub(crate) observed: Option<Observed>,
     pub(crate) failed: u64,

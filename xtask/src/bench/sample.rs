@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::cold::Cache;
 use super::contestant::Contestant;
 use super::observe::{Observed, Observer};
+use super::residency::Resident;
 use super::{Corpus, floor, naive, peers};
 use crate::interrupt::Interrupt;
 
@@ -162,6 +163,9 @@ pub(crate) struct Sample {
     pub(crate) usage: Usage,
     /// What looking on told, if it was a trial.
     pub(crate) observed: Option<Observed>,
+    /// What was left of the tree in the cache before it, if it was to be cold: its parent knows.
+    #[serde(skip)]
+    pub(crate) resident: Option<Resident>,
     pub(crate) found: Found,
 }
 
@@ -353,6 +357,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         peak_rss_bytes: run.own_rss_bytes + run.workers_rss_bytes,
         usage,
         observed,
+        resident: None,
         found: run.found,
     };
     tell(&sample)

@@ -214,18 +214,19 @@ impl<'a> Rounds<'a> {
 
     fn sample(&mut self, turn: &Turn, observe: bool) -> Result<Sample> {
         let ground = &mut self.grounds[turn.corpus];
-        if let Some(tree) = &ground.tree {
-            ground.stored_bytes = tree.evict();
-        }
+        let evicted = ground.tree.as_mut().map(Tree::evict);
+        ground.stored_bytes = evicted.as_ref().map_or(ground.stored_bytes, |evicted| evicted.stored_bytes);
         let at = format!("{}, {}", turn.strategy.name(), self.plan.over.said(turn.value as f64));
         self.progress.sample(&at, self.bench.now());
-        self.bench.sample(&Order {
+        let sample = self.bench.sample(&Order {
             contestant: Contestant::Strategy(turn.strategy),
             cache: self.plan.cache,
             settings: self.plan.over.settings(turn.value),
             observe,
             ..self.plan.reference(ground.corpus)
-        })
+        });
+        let resident = evicted.and_then(|evicted| evicted.resident);
+        sample.map(|sample| Sample { resident, ..sample })
     }
 
     fn results(&self, turns: Vec<Turn>) -> Measured {
@@ -312,7 +313,7 @@ mod tests {
             }
             let totals = Totals { files: 7, words: (self.words)(order), ..Totals::default() };
             let found = Found { totals, ..Found::default() };
-            Ok(Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, found })
+            Ok(Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, resident: None, found })
         }
 
         fn now(&self) -> Duration {

@@ -26,6 +26,7 @@ fn results(rng: &mut Pcg64Mcg, seconds: &dyn Fn(Contestant) -> f64) -> Results {
                     peak_rss_bytes: 1,
                     usage: Usage::default(),
                     observed: None,
+                    resident: None,
                     found: Found::default(),
                 }
             })
@@ -42,6 +43,7 @@ fn results(rng: &mut Pcg64Mcg, seconds: &dyn Fn(Contestant) -> f64) -> Results {
         host: Host::read(),
         analysis: "text-stats".to_owned(),
         runs: 30,
+        drop_caches: false,
         budget_s: None,
         corpora: vec![CorpusResult::new(&corpus, &Found::default(), cells.collect(), Vec::new())],
         recommendation: None,

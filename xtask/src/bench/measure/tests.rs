@@ -12,7 +12,7 @@ fn corpus() -> Corpus {
 
 fn sample(elapsed_s: f64) -> Sample {
     let found = Found { totals: Totals { files: 7, ..Totals::default() }, ..Found::default() };
-    Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, found }
+    Sample { elapsed_s, peak_rss_bytes: 1, usage: Usage::default(), observed: None, resident: None, found }
 }
 
 fn plan(runs: usize) -> Plan {
