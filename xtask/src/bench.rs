@@ -6,8 +6,9 @@
 //! not ranked: a benchmark is also a test.
 //!
 //! From the top: [`contestant`] says who takes part, [`measure`] takes the samples, on a cache that [`cold`] may have
-//! emptied, [`stats`] makes medians and intervals of them, [`results`] is what comes out, [`goals`] holds it against
-//! what polyread wants to be, and [`report`] shows it.
+//! emptied, while [`observe`] looks on where that costs no figure; [`timeline`] tells who read what when. [`stats`] makes
+//! medians and intervals of the samples, [`results`] is what comes out, [`goals`] holds it against what polyread wants to
+//! be, and [`report`] shows it.
 
 mod assemble;
 pub(crate) mod baseline;

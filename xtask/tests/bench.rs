@@ -44,7 +44,11 @@ fn json_has_the_keys_that_scripts_know() {
     let recommended = results["recommendation"].as_str().unwrap();
     assert!(recommended == "io-uring" || STRATEGIES.contains(&recommended));
     // They are set for profiles.
-    assert_eq!((&results["goals"], &results["notes"]), (&serde_json::json!([]), &serde_json::json!([])));
+    assert_eq!(results["goals"], serde_json::json!([]));
+    // Neither is there everywhere: usually only root may count calls.
+    let expected = ["System calls were not counted", "io-uring takes no part"];
+    let is_news = |note: &&Value| !expected.iter().any(|start| note.as_str().unwrap().starts_with(start));
+    assert_eq!(results["notes"].as_array().unwrap().iter().find(is_news), None, "{results}");
     let [corpus] = &results["corpora"].as_array().unwrap()[..] else { panic!("not one corpus: {results}") };
     assert_eq!(corpus["path"], tree.path().to_str().unwrap());
     assert_eq!((&corpus["files"], &corpus["bytes"]), (&3.into(), &24.into()));
