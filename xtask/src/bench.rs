@@ -14,6 +14,7 @@ mod assemble;
 pub(crate) mod baseline;
 pub(crate) mod cold;
 pub(crate) mod contestant;
+mod extras;
 mod floor;
 pub(crate) mod goals;
 pub(crate) mod host;
@@ -123,7 +124,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text-stats")]
     analysis: Analysis,
 
-    /// Samples for each contestant and tree, fewer for the slow [default: 10, with --quick 6]
+    /// Samples for each contestant and tree, fewer for the slow, and with --budget perhaps more [default: 10, with --quick 6,
+    /// and more where intervals are wide]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: Option<u16>,
 
@@ -194,7 +196,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let strategies = Strategy::ALL.into_iter();
     let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
-    let (party, mut notes) = contestant::party(&strategies.collect::<Vec<_>>(), !args.no_twins, args.peers);
+    let strategies: Vec<_> = strategies.collect();
+    let (party, mut notes) = contestant::party(&strategies, !args.no_twins, args.peers);
     if let Err(reason) = observe::system_calls_available() {
         notes.push(format!("System calls were not counted: {reason}."));
     }
@@ -207,38 +210,61 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if caches.contains(&Cache::Cold) {
         notes.extend(residency::available().err());
     }
-    let patience = if args.quick { QUICK_PATIENCE } else { PATIENCE };
+    let patience = match args.runs {
+        // Who says how many wants so many.
+        Some(_) => Duration::ZERO,
+        None if args.quick => QUICK_PATIENCE,
+        None => PATIENCE,
+    };
     let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
-    let plan = measure::Plan { party, caches, runs, budget, patience };
+    // The page needs its part of it.
+    let share = if args.report.is_some() { 1.0 - extras::SHARE } else { 1.0 };
+    let measuring = budget.map(|budget| budget.mul_f64(share));
+    let plan = measure::Plan { party, caches, runs, budget: measuring, patience };
     let interrupt = Interrupt::watch().context("cannot listen to signals")?;
-    let mut lab = Processes { args, interrupt: &interrupt, begun: Instant::now(), room: peers::Room::default() };
+    let started = Instant::now();
+    let mut lab = Processes { args, interrupt: &interrupt, begun: started, room: peers::Room::default() };
     // Which order they take turns in must not be the same from one comparison to the next.
     let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
     let measured = measure::measure(&corpora, &plan, &mut lab, rng, Progress::new())?;
-    let corpora = measured.corpora;
     notes.extend(measured.notes);
     notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));
     let mut results = Results {
         schema_version: results::SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
-        took_s: begun.elapsed().unwrap_or_default().as_secs_f64(),
+        took_s: 0.0,
         command: ["cargo", "xtask"].map(str::to_owned).into_iter().chain(std::env::args().skip(1)).collect(),
-        stopped: interrupt.signal().map(|_| results::Stopped::Signal),
+        stopped: None,
         host: host::Host::read(),
         analysis: args.analysis.name().to_owned(),
         runs,
         drop_caches: args.drop_caches,
         budget_s: budget.map(|budget| budget.as_secs_f64()),
-        recommendation: recommend::overall(&corpora),
-        recommendations: recommend::each(&corpora, &[]),
+        recommendation: recommend::overall(&measured.corpora),
+        recommendations: Vec::new(),
         // They were set for the analysis that counts.
-        goals: if args.analysis == Analysis::TextStats { goals::Goal::all(&corpora) } else { Vec::new() },
+        goals: if args.analysis == Analysis::TextStats { goals::Goal::all(&measured.corpora) } else { Vec::new() },
         sweeps: Vec::new(),
         units: Vec::new(),
         baseline: None,
         notes,
-        corpora,
+        corpora: measured.corpora,
     };
+    if args.report.is_some() && interrupt.signal().is_none() {
+        let (analysis, until) = (args.analysis, budget.map(|budget| started + budget));
+        let extras = extras::Extras {
+            corpora: &corpora,
+            strategies: &strategies,
+            caches: &plan.caches,
+            analysis,
+            until,
+            interrupt: &interrupt,
+        };
+        extras.add(&mut results);
+    }
+    results.recommendations = recommend::each(&results.corpora, &results.sweeps);
+    results.stopped = interrupt.signal().map(|_| results::Stopped::Signal);
+    results.took_s = begun.elapsed().unwrap_or_default().as_secs_f64();
     results.baseline = baseline.map(|before| Comparison::of(&results, &before));
     if let Some(directory) = &args.report {
         report::save(&results, directory)?;

@@ -13,7 +13,7 @@ pub(crate) mod parked;
 mod slope;
 mod text;
 mod trees;
-mod units;
+pub(crate) mod units;
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -362,7 +362,6 @@ fn plan(over: Over, args: &Args, runs: usize, budget: Option<Duration>) -> Resul
 ///
 /// - the tree cannot be read, or has no file
 /// - it is so large that not even two points of each strategy would be measured in that time
-#[expect(dead_code, reason = "the bench calls it for its report")]
 pub(crate) fn short(
     corpus: &Corpus,
     strategies: &[Strategy],

@@ -81,7 +81,6 @@ impl Timeline {
     /// # Errors
     ///
     /// The process could not be started or did not tell; with the last that it said on standard error.
-    #[expect(dead_code, reason = "for the report")]
     pub(crate) fn take(
         corpus: &Corpus,
         strategy: Strategy,

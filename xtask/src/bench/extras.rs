@@ -1,0 +1,105 @@
+//! What a page shows beside the rankings, and what is not measured without one: a timeline of each strategy, a small sweep over
+//! workers, and what one more task, thread or process costs.
+
+use std::time::{Duration, Instant};
+
+use polyread_cli::Strategy;
+use polyread_core::Escaped;
+
+use super::Corpus;
+use super::cold::{Cache, Tree};
+use super::results::Results;
+use super::sample::Analysis;
+use super::timeline::Timeline;
+use crate::interrupt::Interrupt;
+use crate::sweep;
+
+/// For the sweep over one tree.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// The part of a budget that is kept for all of it.
+pub(super) const SHARE: f64 = 0.25;
+
+/// What to add.
+#[derive(Debug)]
+pub(super) struct Extras<'a> {
+    pub(super) corpora: &'a [Corpus],
+    pub(super) strategies: &'a [Strategy],
+    pub(super) caches: &'a [Cache],
+    pub(super) analysis: Analysis,
+    /// When all of it should be over, if there is such a time.
+    pub(super) until: Option<Instant>,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Extras<'_> {
+    /// Adds what can be had, and says what cannot. Nothing of it is worth failing for.
+    pub(super) fn add(&self, results: &mut Results) {
+        self.timelines(results);
+        self.sweeps(results);
+        if self.is_over() {
+            results.notes.push("There was no time to weigh one more unit of concurrency.".to_owned());
+            return;
+        }
+        match sweep::units::units(self.interrupt) {
+            Ok((units, notes)) => {
+                results.units = units;
+                results.notes.extend(notes);
+            }
+            Err(error) => results.notes.push(format!("Units of concurrency were not weighed: {error:#}.")),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.interrupt.signal().is_some() || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// One run of each strategy that is not known to be wrong, on each tree in each state of the cache.
+    fn timelines(&self, results: &mut Results) {
+        for corpus in self.corpora {
+            let Some(result) = results.corpora.iter_mut().find(|it| it.name == corpus.name) else { continue };
+            for cache in self.caches {
+                let mut tree = if *cache == Cache::Cold { Tree::list(&corpus.path).ok() } else { None };
+                for strategy in self
+                    .strategies
+                    .iter()
+                    .filter(|it| result.cell(*cache, it.name()).is_some())
+                    .copied()
+                    .collect::<Vec<_>>()
+                {
+                    if self.is_over() {
+                        return;
+                    }
+                    if let Some(tree) = &mut tree {
+                        tree.evict();
+                    }
+                    match Timeline::take(corpus, strategy, *cache, self.analysis, self.interrupt) {
+                        Ok(timeline) => result.timelines.push(timeline),
+                        Err(_) if self.interrupt.signal().is_some() => return,
+                        Err(error) => results.notes.push(format!("No timeline of {}: {error:#}.", strategy.name())),
+                    }
+                }
+            }
+        }
+    }
+
+    fn sweeps(&self, results: &mut Results) {
+        for (place, corpus) in self.corpora.iter().enumerate() {
+            let trees_left = u32::try_from(self.corpora.len() - place).unwrap_or(u32::MAX);
+            let left = self.until.map(|until| until.saturating_duration_since(Instant::now()) / trees_left);
+            // What is measured in it is a curve to look at: it needs no longer than this.
+            let budget = left.map_or(SWEEP, |left| left.min(SWEEP));
+            if self.is_over() {
+                return;
+            }
+            match sweep::short(corpus, self.strategies, self.caches[0], budget, self.interrupt) {
+                Ok(sweep) => results.sweeps.push(sweep),
+                Err(_) if self.interrupt.signal().is_some() => return,
+                Err(error) => {
+                    let path = Escaped(corpus.path.as_os_str());
+                    results.notes.push(format!("No sweep over workers on {path}: {error:#}."));
+                }
+            }
+        }
+    }
+}
