@@ -16,6 +16,8 @@ mod page;
 mod ranking;
 mod remarks;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, Permissions};
 use std::io::{self, Write};

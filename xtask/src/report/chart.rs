@@ -78,9 +78,12 @@ pub(crate) enum Shape {
     Diamond,
     Square,
     Triangle,
+    Down,
     Cross,
     /// A short upright line.
     Tick,
+    /// Beyond the end of the scale.
+    Beyond,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +166,8 @@ impl Shape {
             Self::Diamond => "m0-6 5.2 6-5.2 6-5.2-6z",
             Self::Square => "m-4.3-4.3h8.6v8.6h-8.6z",
             Self::Triangle => "m0-5.6 5.4 9.4h-10.8z",
+            Self::Down => "m0 5.6 5.4-9.4h-10.8z",
+            Self::Beyond => "m-5-5 7 5-7 5",
             Self::Cross => "m-3.6-3.6 7.2 7.2m0-7.2-7.2 7.2",
             Self::Tick => "m0-8v16",
         };
@@ -211,6 +216,17 @@ impl Scale {
         Self { quantity, low, high, is_log, from: 0.0, to: 1.0 }
     }
 
+    /// From the smallest figure to the largest: for ratios, which are not to be held against nothing.
+    pub(crate) fn around(quantity: Quantity, figures: impl Iterator<Item = f64>) -> Self {
+        let scale = Self::fitting(quantity, figures, Some(true));
+        if scale.is_log { Self { low: scale.low / 1.02, high: scale.high * 1.02, ..scale } } else { scale }
+    }
+
+    /// Whether a figure lies beyond its end.
+    pub(crate) fn ends_before(&self, figure: f64) -> bool {
+        figure > self.high
+    }
+
     pub(crate) fn is_log(&self) -> bool {
         self.is_log
     }
@@ -231,21 +247,16 @@ impl Scale {
 
     /// Round figures of its range, so many at the most, and how they are written.
     pub(crate) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
-        let (base, unit) = self.unit();
+        let (base, unit) = self.quantity.unit(self.high);
         let ticks = if self.is_log { self.log_ticks(most) } else { self.linear_ticks(most, base) };
         ticks
             .into_iter()
             .map(|tick| {
-                let text = if self.is_log { self.short(tick) } else { format!("{}{unit}", trimmed(tick / base)) };
+                let text =
+                    if self.is_log { self.quantity.short(tick) } else { format!("{}{unit}", trimmed(tick / base)) };
                 (tick, if tick == 0.0 { "0".to_owned() } else { text })
             })
             .collect()
-    }
-
-    /// A figure with as few digits as it takes.
-    pub(crate) fn short(&self, figure: f64) -> String {
-        let (base, unit) = Self { high: figure * 1.001, ..*self }.unit();
-        format!("{}{unit}", trimmed(figure / base))
     }
 
     fn linear_ticks(&self, most: usize, base: f64) -> Vec<f64> {
@@ -260,7 +271,17 @@ impl Scale {
         // Powers of two are round where units are powers of 1024.
         let (base, steps): (f64, &[&[f64]]) = match self.quantity {
             Quantity::Memory => (1024.0, &[&[1.0, 4.0, 16.0, 64.0, 256.0], &[1.0, 8.0, 64.0], &[1.0, 32.0], &[1.0]]),
-            _ => (10.0, &[&[1.0, 2.0, 3.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]]),
+            _ => (
+                10.0,
+                &[
+                    &[1.0, 1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0, 7.0, 8.0, 9.0],
+                    &[1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 8.0],
+                    &[1.0, 2.0, 3.0, 5.0, 7.0],
+                    &[1.0, 2.0, 5.0],
+                    &[1.0, 3.0],
+                    &[1.0],
+                ],
+            ),
         };
         let first = (self.low.ln() / base.ln()).floor();
         let powers: Vec<f64> = (0..40).map(|at| base.powf(first + f64::from(at))).collect();
@@ -275,22 +296,29 @@ impl Scale {
             all.into_iter().step_by(every).collect()
         })
     }
-
-    /// The unit in which its largest figure is written, and how large that is.
-    fn unit(&self) -> (f64, &'static str) {
-        let units: &[(f64, &str)] = match self.quantity {
-            Quantity::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs")],
-            Quantity::Memory => &[(1_073_741_824.0, " GiB"), (1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
-            Quantity::Size => &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")],
-            Quantity::Count => &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")],
-            Quantity::Ratio => &[(1.0, "x")],
-        };
-        let fitting = units.iter().find(|(base, _)| self.high >= *base);
-        fitting.or(units.last()).copied().unwrap_or((1.0, ""))
-    }
 }
 
 impl Quantity {
+    /// A figure with as few digits as it takes.
+    pub(crate) fn short(self, figure: f64) -> String {
+        // What rounds up to the next unit is written in it.
+        let (base, unit) = self.unit(figure * 1.001);
+        format!("{}{unit}", trimmed(figure / base))
+    }
+
+    /// The unit in which a figure is written, and how large that is.
+    fn unit(self, figure: f64) -> (f64, &'static str) {
+        let units: &[(f64, &str)] = match self {
+            Self::Seconds => &[(1.0, " s"), (1e-3, " ms"), (1e-6, " µs")],
+            Self::Memory => &[(1_073_741_824.0, " GiB"), (1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
+            Self::Size => &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")],
+            Self::Count => &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")],
+            Self::Ratio => &[(1.0, "x")],
+        };
+        let fitting = units.iter().find(|(base, _)| figure >= *base);
+        fitting.or(units.last()).copied().unwrap_or((1.0, ""))
+    }
+
     /// A figure as tables have it.
     pub(crate) fn show(self, figure: f64) -> String {
         match self {

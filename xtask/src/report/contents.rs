@@ -4,7 +4,7 @@ mod ranking;
 mod runs;
 mod sweeps;
 
-use super::document::{Answer, Block, Document, Notice};
+use super::document::{Answer, Block, Document, Lead, Notice};
 use super::{figures, remarks};
 use crate::bench::results::Results;
 
@@ -39,27 +39,33 @@ impl Document {
 }
 
 /// The answer to the title's question.
-fn lead(results: &Results, answers: &[Answer]) -> String {
+fn lead(results: &Results, answers: &[Answer]) -> Lead {
+    let said = |text: &str| Lead { before: text.to_owned(), ..Lead::default() };
     match answers {
-        [] if results.corpora.is_empty() && !results.sweeps.is_empty() => {
-            "How each model's cost grows as its work grows.".to_owned()
-        }
-        [] => "Nothing could be ranked.".to_owned(),
+        [] if !results.sweeps.is_empty() => said("How each model's cost grows as its work grows."),
+        [] => said("Nothing could be ranked."),
         [only] => {
-            let ties = if only.ties.is_empty() { "." } else { "; " };
-            let next = if only.next.is_empty() { "" } else { " The next that can be told from it: " };
-            let ends = if only.next.is_empty() { "" } else { "." };
-            let tied = if only.ties.is_empty() { String::new() } else { format!("{}.", only.ties) };
-            format!("{}: {} for {}{ties}{tied}{next}{}{ends}", only.strategy, only.time, only.about, only.next)
+            let ties = if only.ties.is_empty() { String::new() } else { format!(", {}", only.ties) };
+            let next = if only.next.is_empty() { String::new() } else { format!(" The next, {}.", only.next) };
+            Lead {
+                before: format!("For {}: ", only.about),
+                strategy: only.strategy.clone(),
+                after: format!(", {}{ties}.{next}", only.time),
+            }
         }
-        all => match remarks::over_all(results) {
-            Some(best) => format!(
-                "{best}. Ranked on {}.",
-                figures::many(all.len() as u64, "tree and state of the cache")
-                    .replace("tree and state of the caches", "trees and states of the cache")
-            ),
-            None => format!("{} answers: the fastest differs, or there are too few samples for one.", all.len()),
-        },
+        all => {
+            let best = remarks::over_all(results);
+            let Some(strategy) = best.as_ref().map(|best| best.0).or(results.recommendation.as_deref()) else {
+                return said("No strategy was right everywhere; each tree and state of the cache has its own answer.");
+            };
+            let ties = match best.as_ref().map(|best| best.1.as_slice()) {
+                None => ", as far as so few samples tell".to_owned(),
+                Some([]) => String::new(),
+                Some(ties) => format!("; {} cannot be told from it on any", figures::listed(ties)),
+            };
+            let after = format!(" loses least{ties}. What is best for each is below.");
+            Lead { before: format!("Over all {} rankings ", all.len()), strategy: strategy.to_owned(), after }
+        }
     }
 }
 

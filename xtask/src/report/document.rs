@@ -10,12 +10,20 @@ pub(crate) struct Document {
     /// When, where, on what.
     pub(crate) about: String,
     /// The answer, in a sentence or two.
-    pub(crate) lead: String,
+    pub(crate) lead: Lead,
     /// What is wrong with all of it.
     pub(crate) notices: Vec<Notice>,
     /// One for each tree and state of the cache.
     pub(crate) answers: Vec<Answer>,
     pub(crate) sections: Vec<Section>,
+}
+
+/// A sentence or two around the name of a strategy.
+#[derive(Debug, Default)]
+pub(crate) struct Lead {
+    pub(crate) before: String,
+    pub(crate) strategy: String,
+    pub(crate) after: String,
 }
 
 /// The answer for one tree in one state of the cache, in a few words.
@@ -52,7 +60,7 @@ pub(crate) struct Part {
 pub(crate) enum Block {
     Text(String),
     Notice(Notice),
-    Pairs(Vec<Pair>),
+    Pairs { is_advice: bool, pairs: Vec<Pair> },
     Code(Code),
     Table(Table),
     Figure(Figure),
@@ -63,6 +71,7 @@ pub(crate) enum Block {
 pub(crate) struct Notice {
     /// A result that is wrong, not just one to be taken with care.
     pub(crate) is_error: bool,
+    pub(crate) head: &'static str,
     pub(crate) text: String,
 }
 
@@ -88,6 +97,8 @@ pub(crate) struct Table {
     pub(crate) caption: String,
     pub(crate) heads: Vec<String>,
     pub(crate) rows: Vec<Row>,
+    /// The column that says what a row is about.
+    pub(crate) names_at: usize,
     /// Columns from here on hold figures.
     pub(crate) figures_from: usize,
 }
@@ -103,6 +114,8 @@ pub(crate) struct Row {
 #[derive(Debug)]
 pub(crate) struct Figure {
     pub(crate) id: String,
+    /// If the part's title does not say what it is.
+    pub(crate) title: String,
     pub(crate) caption: String,
     /// What the marks mean.
     pub(crate) legend: Vec<Key>,
@@ -122,7 +135,7 @@ pub(crate) struct Key {
 impl Table {
     pub(crate) fn new(caption: impl Into<String>, heads: &[&str], figures_from: usize) -> Self {
         let heads = heads.iter().map(|head| (*head).to_owned()).collect();
-        Self { caption: caption.into(), heads, rows: Vec::new(), figures_from }
+        Self { caption: caption.into(), heads, rows: Vec::new(), names_at: 0, figures_from }
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -135,9 +148,8 @@ impl Table {
             if self.rows.iter().all(|row| row.cells[column] == "-" || row.cells[column].is_empty()) {
                 self.heads.remove(column);
                 self.rows.iter_mut().for_each(|row| drop(row.cells.remove(column)));
-                if column < self.figures_from {
-                    self.figures_from -= 1;
-                }
+                self.figures_from -= usize::from(column < self.figures_from);
+                self.names_at -= usize::from(column < self.names_at);
             }
         }
         self
@@ -146,11 +158,11 @@ impl Table {
 
 impl Notice {
     pub(crate) fn error(text: String) -> Self {
-        Self { is_error: true, text }
+        Self { is_error: true, head: "Wrong.", text }
     }
 
     pub(crate) fn care(text: String) -> Self {
-        Self { is_error: false, text }
+        Self { is_error: false, head: "With care.", text }
     }
 }
 

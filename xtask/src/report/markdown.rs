@@ -5,10 +5,10 @@ use std::fmt::Write;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement};
 
-use super::document::{Block, Code, Document, Notice, Table};
+use super::document::{Block, Code, Document, Lead, Notice, Table};
 
 pub(crate) fn render(document: &Document) -> String {
-    let mut text = format!("# {}\n\n{}\n\n{}\n", plain(&document.title), plain(&document.about), plain(&document.lead));
+    let mut text = format!("# {}\n\n{}\n\n{}\n", plain(&document.title), plain(&document.about), lead(&document.lead));
     document.notices.iter().for_each(|it| text += &notice(it));
     if document.answers.len() > 1 {
         text.push('\n');
@@ -44,18 +44,26 @@ fn block(block: &Block) -> String {
     match block {
         Block::Text(text) => format!("\n{}\n", plain(text)),
         Block::Notice(it) => notice(it),
-        Block::Pairs(pairs) => pairs.iter().fold("\n".to_owned(), |text, pair| {
+        Block::Pairs { pairs, .. } => pairs.iter().fold("\n".to_owned(), |text, pair| {
             let why = if pair.why.is_empty() { String::new() } else { format!(" ({})", plain(&pair.why)) };
             text + &format!("- {}: {}{why}\n", plain(&pair.name), plain(&pair.value))
         }),
         Block::Code(it) => format!("\n{}:\n\n{}", plain(&it.label), code(it)),
         Block::Table(it) => format!("\n{}:\n\n{}", plain(&it.caption), table(it)),
-        Block::Figure(figure) => format!("\n{}\n\n{}", plain(&figure.caption), table(&figure.table)),
+        Block::Figure(figure) => {
+            let title = if figure.title.is_empty() { String::new() } else { format!("**{}** ", plain(&figure.title)) };
+            format!("\n{title}{}\n\n{}", plain(&figure.caption), table(&figure.table))
+        }
     }
 }
 
+fn lead(lead: &Lead) -> String {
+    let strategy = if lead.strategy.is_empty() { String::new() } else { format!("**{}**", plain(&lead.strategy)) };
+    format!("{}{strategy}{}", plain(&lead.before), plain(&lead.after))
+}
+
 fn notice(notice: &Notice) -> String {
-    format!("\n> **{}** {}\n", if notice.is_error { "Wrong." } else { "With care." }, plain(&notice.text))
+    format!("\n> **{}** {}\n", notice.head, plain(&notice.text))
 }
 
 /// Between fences that are longer than any in it.

@@ -13,6 +13,8 @@ pub(crate) enum Column {
     Kind,
     Median,
     Interval,
+    /// How far the interval reaches from the median: a short form of it.
+    Precision,
     ToFloor,
     ToTwin,
     SpeedUp,
@@ -23,7 +25,7 @@ pub(crate) enum Column {
     Bytes,
 }
 
-/// In the order in which they stand.
+/// All but the short forms, in the order in which they stand.
 pub(crate) const COLUMNS: [Column; 13] = [
     Column::Place,
     Column::Strategy,
@@ -48,12 +50,13 @@ impl Column {
             Self::Kind => "kind",
             Self::Median => "median",
             Self::Interval => "95% interval",
+            Self::Precision => "+/- 95%",
             Self::ToFloor => "time / floor",
             Self::ToTwin => "vs twin",
             Self::SpeedUp => "speed-up",
             Self::ToSequential => "vs sequential",
             Self::Cpu => "cpu time",
-            Self::Memory => "peak memory",
+            Self::Memory => "memory",
             Self::Files => "files/s",
             Self::Bytes => "bytes/s",
         }
@@ -95,6 +98,10 @@ impl<'a> Ranking<'a> {
             Column::Kind => Some(cell.kind.name().to_owned()),
             Column::Median => Some(figures::duration(cell.median_s)),
             Column::Interval => figures::interval(cell),
+            Column::Precision => cell.has_interval().then(|| {
+                let reach = (cell.ci_high_s - cell.median_s).max(cell.median_s - cell.ci_low_s);
+                figures::percent(reach / cell.median_s)
+            }),
             Column::ToFloor => self.floor.map(|floor| format!("{:.2}", cell.median_s / floor.median_s)),
             Column::ToTwin => speed_up(self.corpus.twin(cell)),
             Column::SpeedUp => place.map(|_| figures::times(self.slowest_s / cell.median_s)),

@@ -31,17 +31,16 @@ pub(crate) fn fastest(corpus: &CorpusResult, cache: Cache) -> Option<String> {
     })
 }
 
-fn tied(ties: &[&str]) -> String {
+pub(crate) fn tied(ties: &[&str]) -> String {
     if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(" and ")) }
 }
 
-/// The strategy that is best over all rankings, where there are several and each can tell.
-pub(crate) fn over_all(results: &Results) -> Option<String> {
-    let strategy = results.recommendation.as_ref()?;
+/// The strategy that is best over all rankings and who ties with it in each, where there are several and each can tell.
+pub(crate) fn over_all(results: &Results) -> Option<(&str, Vec<&str>)> {
+    let strategy = results.recommendation.as_deref()?;
     let cells = || results.corpora.iter().flat_map(|corpus| &corpus.cells);
-    let all_tell = cells().filter(|cell| cell.kind == Kind::Strategy).all(Cell::has_interval);
-    let told = || format!("Over all of them: {strategy}{}", tied(&ties_everywhere(results, strategy)));
-    (results.rankings().count() > 1 && all_tell).then(told)
+    let all_tell = cells().filter(|cell| cell.kind == Kind::Strategy && cell.verified).all(Cell::has_interval);
+    (results.rankings().count() > 1 && all_tell).then(|| (strategy, ties_everywhere(results, strategy)))
 }
 
 /// Those that cannot be told apart from it in any ranking.
@@ -53,7 +52,7 @@ fn ties_everywhere<'a>(results: &'a Results, strategy: &str) -> Vec<&'a str> {
 }
 
 /// What is wrong with a ranking, or to be taken with care.
-pub(crate) fn notices(corpus: &CorpusResult, cache: Cache, results: &Results) -> Vec<Notice> {
+pub(crate) fn notices(corpus: &CorpusResult, cache: Cache) -> Vec<Notice> {
     let mut notices = Vec::new();
     if corpus.changed {
         let text = "The tree changed while it was measured: nothing that follows is a model's fault.";
@@ -66,7 +65,6 @@ pub(crate) fn notices(corpus: &CorpusResult, cache: Cache, results: &Results) ->
         let (strategy, error) = (&failure.strategy, figures::printable(&failure.error));
         Notice::error(format!("FAILED, not ranked: {strategy}: {error}"))
     }));
-    notices.extend(fewer_samples(corpus, cache, results.runs).map(Notice::care));
     notices.extend(unverified(corpus, cache).map(Notice::care));
     if let Some(failed) = corpus.ranked(cache).next().map(|cell| cell.failed).filter(|failed| *failed > 0) {
         notices.push(Notice::care(format!("{} could not be read, by any of them", figures::many(failed, "file"))));
@@ -92,7 +90,7 @@ fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
 }
 
 /// Who was too slow for as many samples as the others have.
-fn fewer_samples(corpus: &CorpusResult, cache: Cache, runs: usize) -> Option<String> {
+pub(crate) fn fewer_samples(corpus: &CorpusResult, cache: Cache, runs: usize) -> Option<String> {
     let fewer = corpus.cells.iter().filter(|cell| cell.cache == cache && cell.samples_s.len() < runs);
     let fewer: Vec<_> = fewer.map(|cell| format!("{} {}", cell.strategy, cell.samples_s.len())).collect();
     (!fewer.is_empty()).then(|| format!("Fewer than {runs} samples, because one takes so long: {}", fewer.join(", ")))

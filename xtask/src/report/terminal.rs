@@ -7,27 +7,47 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use console::{Style, Term, measure_text_width};
 
-use super::ranking::{COLUMNS, Column, Ranking};
+use super::chart::Quantity;
+use super::ranking::{Column, Ranking};
 use super::{document, figures, goals, remarks};
 use crate::bench::cold::Cache;
 use crate::bench::results::{CorpusResult, Results};
 use crate::sweep::{Over, Sweep, Unit};
 
 /// Where nobody says how wide it is, such as in a pipe.
-const WIDTH: usize = 100;
+const WIDTH: usize = 120;
 
 /// The bar's: narrower ones tell nothing apart.
-const BAR: usize = 12;
+const BAR: usize = 10;
 
-/// Columns after the place, the name, the kind and the median, in the order in which they are given up.
-const BY_WEIGHT: [Column; 9] = [
+/// Columns after the place, the name, the kind and the median, the most important ones first.
+const BY_WEIGHT: [Column; 10] = [
     Column::ToFloor,
+    Column::Precision,
     Column::SpeedUp,
-    Column::Interval,
-    Column::ToTwin,
     Column::Memory,
     Column::Cpu,
+    Column::ToTwin,
+    Column::Interval,
     Column::ToSequential,
+    Column::Files,
+    Column::Bytes,
+];
+
+/// From left to right.
+const ORDER: [Column; 14] = [
+    Column::Place,
+    Column::Strategy,
+    Column::Kind,
+    Column::Median,
+    Column::Precision,
+    Column::Interval,
+    Column::ToFloor,
+    Column::SpeedUp,
+    Column::ToTwin,
+    Column::ToSequential,
+    Column::Cpu,
+    Column::Memory,
     Column::Files,
     Column::Bytes,
 ];
@@ -70,15 +90,14 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     for (corpus, cache) in results.rankings() {
         text += &render_corpus(corpus, cache, results, screen, &mut left_out);
     }
-    if let Some(best) = remarks::over_all(results) {
-        let _ = writeln!(text, "\n{best}");
+    if let Some((best, ties)) = remarks::over_all(results) {
+        let _ = writeln!(text, "\nOver all of them: {best}{}", remarks::tied(&ties));
     }
     if results.rankings().next().is_some() {
         text.push('\n');
         text += &wrapped(remarks::COLUMNS, screen.width);
     }
     if !left_out.is_empty() {
-        left_out.dedup();
         let said =
             format!("Left out at this width: {}; --format markdown and --report DIR have all.", left_out.join(", "));
         text += &wrapped(&said, screen.width);
@@ -92,7 +111,7 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     }
     results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep));
     text += &render_units(&results.units);
-    text
+    if screen.is_unicode { text } else { text.replace('µ', "u") }
 }
 
 fn render_corpus(
@@ -108,7 +127,10 @@ fn render_corpus(
     if let Some(fastest) = remarks::fastest(corpus, cache) {
         let _ = writeln!(text, "{}", screen.style(Style::new().green().bold(), &fastest));
     }
-    for notice in remarks::notices(corpus, cache, results) {
+    if let Some(fewer) = remarks::fewer_samples(corpus, cache, results.runs) {
+        text += &wrapped(&fewer, screen.width);
+    }
+    for notice in remarks::notices(corpus, cache) {
         let style = if notice.is_error { Style::new().red().bold() } else { Style::new().yellow() };
         let _ = writeln!(text, "{}", screen.style(style, &notice.text));
     }
@@ -149,20 +171,20 @@ fn render_ranking(
     let width =
         |it: Column| column(it).iter().map(|text| measure_text_width(text)).max().unwrap_or(0).max(it.head().len()) + 2;
     let mut shown = vec![Column::Place, Column::Strategy, Column::Kind, Column::Median];
-    let mut left = screen.width.saturating_sub(shown.iter().map(|it| width(*it)).sum());
-    let has_bar = left >= BAR + 2 + width(Column::ToFloor) + width(Column::SpeedUp);
+    // Nothing follows the last one.
+    let mut left = (screen.width + 1).saturating_sub(shown.iter().map(|it| width(*it)).sum());
+    let has_bar = left >= BAR + 2 + width(Column::ToFloor);
     left = left.saturating_sub(if has_bar { BAR + 2 } else { 0 });
-    let mut is_full = false;
     for it in BY_WEIGHT.into_iter().filter(|it| column(*it).iter().any(|text| text != "-")) {
-        is_full = is_full || width(it) > left;
-        if is_full {
-            left_out.extend((!left_out.contains(&it.head())).then_some(it.head()));
-        } else {
+        if width(it) <= left {
             left -= width(it);
             shown.push(it);
+        } else if !left_out.contains(&it.head()) {
+            left_out.push(it.head());
         }
     }
-    shown.sort_by_key(|it| COLUMNS.iter().position(|other| it == other));
+    let place = |it: &Column| ORDER.iter().position(|other| it == other);
+    shown.sort_by_key(place);
 
     let mut table = Table::new();
     table.load_style(NOTHING);
@@ -260,7 +282,7 @@ fn render_sweep(sweep: &Sweep) -> String {
         Over::InFlight => "in flight",
     };
     let show = |at: f64| match sweep.over {
-        Over::Size | Over::Threshold => figures::size(at),
+        Over::Size | Over::Threshold => Quantity::Size.short(at),
         Over::Workers | Over::Count | Over::InFlight => figures::count(at),
     };
     let mut steps: Vec<f64> = sweep.curves.iter().flat_map(|curve| &curve.points).map(|point| point.at).collect();

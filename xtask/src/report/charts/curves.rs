@@ -35,17 +35,23 @@ pub(crate) struct Point {
 #[derive(Debug)]
 pub(crate) struct Crossing {
     pub(crate) x: f64,
-    /// A number that the list below the chart explains.
+    /// As in the table below the chart.
     pub(crate) number: usize,
+    /// Who overtakes whom.
+    pub(crate) name: String,
     pub(crate) is_certain: bool,
 }
 
+/// The height of a crossing's name.
+const NAME: f64 = 17.0;
+
 /// Colour is never alone: each series has its own form of point as well.
-pub(crate) const SHAPES: [(Shape, &str); 6] = [
+pub(crate) const SHAPES: [(Shape, &str); 7] = [
     (Shape::Circle, "●"),
     (Shape::Diamond, "◆"),
     (Shape::Square, "■"),
     (Shape::Triangle, "▲"),
+    (Shape::Down, "▼"),
     (Shape::Cross, "✕"),
     (Shape::Ring, "○"),
 ];
@@ -60,7 +66,9 @@ impl Curves {
         let longest = self.series.iter().map(|series| series.name.chars().count()).max().unwrap_or(0) as f64;
         // Names stand at the ends of their curves where there is room; the legend has them in any case.
         let right = if is_wide { form.width() - longest * 7.4 - 18.0 } else { form.width() - 10.0 };
-        let (left, top, bottom) = if is_wide { (64.0, 46.0, 366.0) } else { (50.0, 46.0, 306.0) };
+        let names = self.crossings.len();
+        let (left, top, bottom) =
+            if is_wide { (64.0, 34.0 + NAME * names as f64, 354.0 + NAME * names as f64) } else { (50.0, 46.0, 306.0) };
         let (x, y) = (self.x.between(left, right), self.y.between(bottom, top));
         let mut marks = vec![Mark::text((0.0, 12.0), Anchor::Start, "tick", &*self.axes[1])];
         for (tick, text) in y.ticks(if is_wide { 8 } else { 6 }) {
@@ -73,19 +81,24 @@ impl Curves {
         }
         marks.push(Mark::line((left, bottom), (right, bottom), "axis"));
         marks.push(Mark::text(((left + right) / 2.0, bottom + 38.0), Anchor::Middle, "tick", &*self.axes[0]));
-        let mut last = f64::NEG_INFINITY;
-        for crossing in &self.crossings {
-            let class = if crossing.is_certain { "crossing" } else { "crossing uncertain" };
-            let at = x.at(crossing.x);
-            marks.push(Mark::line((at, top - 4.0), (at, bottom), class));
-            // Where two are close, the numbers stand above each other.
-            let up = if at - last < 18.0 { 14.0 } else { 0.0 };
-            last = if up > 0.0 { f64::NEG_INFINITY } else { at };
+        for (at, crossing) in self.crossings.iter().enumerate() {
+            let class = if crossing.is_certain { "" } else { " uncertain" };
+            let x = x.at(crossing.x);
+            // Each name has a line of its own, on the side where there is room; on a narrow page there is none.
+            let up = if is_wide { top - 8.0 - NAME * (names - at - 1) as f64 } else { top - 9.0 };
+            marks.push(Mark::line((x, up - if is_wide { 8.0 } else { 0.0 }), (x, bottom), format!("crossing{class}")));
+            let (anchor, beside, text) = match () {
+                () if !is_wide => (Anchor::Middle, 0.0, crossing.number.to_string()),
+                () if x > (left + right) / 2.0 => {
+                    (Anchor::End, -6.0, format!("{}: {}", crossing.number, crossing.name))
+                }
+                () => (Anchor::Start, 6.0, format!("{}: {}", crossing.number, crossing.name)),
+            };
             marks.push(Mark::text(
-                (at, top - 9.0 - up),
-                Anchor::Middle,
-                "crossing-number",
-                crossing.number.to_string(),
+                (x + beside, up - if is_wide { 0.0 } else { 3.0 }),
+                anchor,
+                format!("crossing-name{class}"),
+                text,
             ));
         }
         for series in &self.series {
@@ -118,7 +131,7 @@ impl Curves {
 
     /// A place on the lower axis in words.
     fn at(&self, figure: f64) -> String {
-        if self.x.quantity == Quantity::Count { self.x.quantity.show(figure) } else { self.x.short(figure) }
+        if self.x.quantity == Quantity::Count { self.x.quantity.show(figure) } else { self.x.quantity.short(figure) }
     }
 }
 

@@ -12,10 +12,14 @@ const HEIGHT: f64 = 40.0;
 /// More lanes than these are told about, not drawn: a run of hundreds of tasks has as many.
 const MOST_LANES: usize = 32;
 
-/// Draws at most about so many spans; those of a lane that lie next to each other are drawn as one where there are more.
-pub(crate) fn draw(timeline: &Timeline, id: String, most_spans: usize) -> Drawing {
-    let end =
-        timeline.lanes.iter().flat_map(|lane| &lane.spans).map(|span| span.end_s).fold(timeline.elapsed_s, f64::max);
+/// How long it took, to the end of its last span.
+pub(crate) fn end(timeline: &Timeline) -> f64 {
+    let spans = timeline.lanes.iter().flat_map(|lane| &lane.spans);
+    spans.map(|span| span.end_s).fold(timeline.elapsed_s, f64::max)
+}
+
+/// Draws at most about so many spans, along so many seconds; those of a lane that lie next to each other are drawn as one where there are more.
+pub(crate) fn draw(timeline: &Timeline, end: f64, id: String, most_spans: usize) -> Drawing {
     let scale = Scale::fitting(Quantity::Seconds, [end / 1.04].into_iter(), Some(false)).between(0.0, 100.0);
     let lanes = &timeline.lanes[..timeline.lanes.len().min(MOST_LANES)];
     let bottom = AXIS + HEIGHT * lanes.len() as f64;
@@ -34,8 +38,8 @@ pub(crate) fn draw(timeline: &Timeline, id: String, most_spans: usize) -> Drawin
     for (at, lane) in lanes.iter().enumerate() {
         let top = AXIS + at as f64 * HEIGHT;
         marks.push(Mark::text((0.0, top + 13.0), Anchor::Start, "label aside", figures::path(&lane.worker)));
-        marks.push(Mark::text((100.0, top + 13.0), Anchor::End, "value aside", share(lane, end)));
-        marks.push(lane_rect(0.0, 100.0, top + 18.0, "lane", String::new()));
+        marks.push(Mark::text((100.0, top + 13.0), Anchor::End, "value aside", share(lane, timeline.elapsed_s)));
+        marks.push(lane_rect(0.0, scale.at(timeline.elapsed_s), top + 18.0, "lane", String::new()));
         for (at, span) in merged(&lane.spans, end / cells as f64).iter().enumerate() {
             let (from, to) = (scale.at(span.start_s), scale.at(span.end_s));
             // Alternating shades, so that one file ends where the next begins.

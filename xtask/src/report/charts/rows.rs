@@ -125,10 +125,16 @@ impl Item {
                 let (x, end) = (scale.at(*from), scale.at(*to));
                 vec![rect((x, y - 7.0), ((end - x).max(0.5), 14.0), class, title.clone())]
             }
+            Self::Whisker { low, .. } if scale.ends_before(*low) => Vec::new(),
             Self::Whisker { low, high, class } => {
                 let (low, high) = (scale.at(*low), scale.at(*high));
                 let end = |x: f64| Mark::line((x, y - 4.0), (x, y + 4.0), format!("whisker {class}"));
                 vec![Mark::line((low, y), (high, y), format!("whisker {class}")), end(low), end(high)]
+            }
+            // Of what lies beyond the scale there is a hint at its end.
+            Self::Dot { at, class, title, .. } if scale.ends_before(*at) => {
+                let end = scale.at(f64::INFINITY);
+                vec![Mark::dot((end, y), Shape::Beyond, format!("beyond {class}"), title.clone())]
             }
             Self::Dot { at, up, shape, class, title } => {
                 vec![Mark::dot((scale.at(*at), y + up * 7.0), *shape, class.clone(), title.clone())]

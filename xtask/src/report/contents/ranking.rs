@@ -13,6 +13,9 @@ use crate::report::{figures, remarks};
 /// Spans that all timelines of a page may have together: each is a hundred bytes or two.
 const MOST_SPANS: usize = 6_000;
 
+/// How many times as slow as the slowest strategy one may be and still be on the scale.
+const FAR: f64 = 2.5;
+
 pub(super) struct Place<'a> {
     pub(super) results: &'a Results,
     pub(super) corpus: &'a CorpusResult,
@@ -54,10 +57,12 @@ impl Place<'_> {
             about += &format!(", on {}", figures::printable(file_system));
         }
         let (corpus, cache) = (self.corpus, self.cache);
-        let mut blocks: Vec<_> = remarks::notices(corpus, cache, self.results).into_iter().map(Block::Notice).collect();
-        blocks.extend(remarks::fastest(corpus, cache).map(|fastest| Block::Text(format!("{fastest}."))));
-        let mut parts = Vec::new();
-        parts.extend(self.advice());
+        let mut blocks: Vec<_> = remarks::notices(corpus, cache).into_iter().map(Block::Notice).collect();
+        blocks.extend(remarks::fewer_samples(corpus, cache, self.results.runs).map(|it| Block::Text(format!("{it}."))));
+        let mut parts: Vec<_> = self.advice().into_iter().collect();
+        if parts.is_empty() {
+            blocks.extend(remarks::fastest(corpus, cache).map(|fastest| Block::Text(format!("{fastest}."))));
+        }
         if corpus.verified(cache).next().is_some() {
             parts.push(self.part(
                 "time",
@@ -78,6 +83,11 @@ impl Place<'_> {
 
     fn part(&self, id: &str, title: &str, blocks: Vec<Block>) -> Part {
         Part { id: self.id_of(id), title: title.to_owned(), blocks }
+    }
+
+    /// Those that found something else than the sequential reader.
+    fn wrong(&self) -> impl Iterator<Item = &Cell> {
+        self.corpus.cells.iter().filter(|cell| !cell.verified && cell.cache == self.cache)
     }
 
     fn id_of(&self, part: &str) -> String {
@@ -102,7 +112,7 @@ impl Place<'_> {
         let code = |label: &str, language, text: &str, is_long| {
             Block::Code(Code { label: label.to_owned(), language, text: text.to_owned(), is_long })
         };
-        let mut blocks = vec![Block::Pairs(pairs)];
+        let mut blocks = vec![Block::Pairs { is_advice: true, pairs }];
         if !advice.dependency.is_empty() {
             blocks.push(code("The line for Cargo.toml", "toml", &advice.dependency, false));
         }
@@ -125,9 +135,25 @@ impl Place<'_> {
         Rows { id: self.id_of(id), title, description, scale, rows, band: None, line: None }
     }
 
+    /// For the times of strategies and floor; of whoever is far slower than the slowest strategy it does without, so that the
+    /// strategies are told apart.
+    fn time_scale(&self, figures: impl Fn(&Cell) -> Vec<f64>) -> Scale {
+        let slowest = self.corpus.ranked(self.cache).next_back().map_or(f64::INFINITY, |cell| cell.median_s);
+        let cells = self.corpus.verified(self.cache).filter(|cell| cell.median_s <= slowest * FAR);
+        Scale::fitting(Quantity::Seconds, cells.flat_map(figures), None)
+    }
+
+    /// What is to be said about a scale, and about who is beyond it.
+    fn about_scale(&self, scale: &Scale) -> String {
+        let log = if scale.is_log() { " The scale is logarithmic." } else { "" };
+        let is_beyond = self.corpus.verified(self.cache).any(|cell| scale.ends_before(cell.median_s));
+        let beyond = if is_beyond { " An arrow stands for what lies beyond the scale." } else { "" };
+        format!("{log}{beyond}")
+    }
+
     fn times(&self) -> Figure {
-        let cells = || self.corpus.verified(self.cache);
-        let scale = Scale::fitting(Quantity::Seconds, cells().flat_map(|cell| [cell.ci_low_s, cell.ci_high_s]), None);
+        let ends = |cell: &Cell| [cell.ci_low_s, cell.ci_high_s];
+        let scale = self.time_scale(|cell| ends(cell).into());
         let fastest = self.corpus.ranked(self.cache).next().filter(|cell| cell.has_interval());
         let is_best = |cell: &Cell| {
             cell.kind == Kind::Strategy && fastest.is_some_and(|it| it.median().ties_with(&cell.median()))
@@ -144,14 +170,20 @@ impl Place<'_> {
             let tie = if is_best(cell) && cell.tie { "tie · " } else { "" };
             (format!("{tie}{}", figures::duration(cell.median_s)), items)
         });
+        let wrong = self.wrong().map(|cell| {
+            let (label, value) = (cell.strategy.clone(), "WRONG, not ranked".to_owned());
+            Row { label, value, class: "aside", items: Vec::new() }
+        });
+        rows.rows.extend(wrong);
         rows.band = fastest.map(|cell| (cell.ci_low_s, cell.ci_high_s));
-        let scaled = if rows.scale.is_log() { " The scale is logarithmic." } else { "" };
+        let scaled = self.about_scale(&rows.scale);
         let mut legend =
             vec![Key::new("best", "●", "fastest, and who ties with it"), Key::new("strategy", "●", "slower")];
         legend.extend(self.keys());
         legend.push(Key::new("band-key", "▒", "95% interval of the fastest"));
         Figure {
             id: self.id_of("times"),
+            title: String::new(),
             caption: format!(
                 "Median time of a run and its 95% interval; less is better. Only strategies are ranked; whose interval overlaps \
                  with that of the fastest ties with it.{scaled}"
@@ -201,16 +233,22 @@ impl Place<'_> {
     fn ranking(&self) -> Table {
         let ranking = Ranking::new(self.corpus, self.cache);
         let mut table = Table::new("The ranking", &COLUMNS.map(Column::head), 3);
+        table.names_at = 1;
         table.rows.extend(ranking.rows.iter().map(|row| document::Row {
             is_main: row.0.is_some(),
             cells: COLUMNS.map(|column| ranking.text(*row, column)).into(),
+        }));
+        // Without figures: they would invite to compare.
+        table.rows.extend(self.wrong().map(|cell| {
+            let mut cells = vec!["-".to_owned(); COLUMNS.len()];
+            cells[..4].clone_from_slice(&["".into(), cell.strategy.clone(), cell.kind.name().into(), "WRONG".into()]);
+            document::Row { is_main: false, cells }
         }));
         table
     }
 
     fn samples(&self) -> Vec<Block> {
-        let cells = || self.corpus.verified(self.cache);
-        let scale = Scale::fitting(Quantity::Seconds, cells().flat_map(|cell| cell.samples_s.iter().copied()), None);
+        let scale = self.time_scale(|cell| cell.samples_s.clone());
         let rows = self.rows(scale, "samples-chart", "Samples", |cell| {
             let last = (cell.samples_s.len().max(2) - 1) as f64;
             let mut items = vec![Item::dot(cell.median_s, Shape::Tick, "median", String::new())];
@@ -237,17 +275,25 @@ impl Place<'_> {
             let [least, median, most] = [least, cell.median_s, most].map(figures::duration);
             vec![samples, least, median, most, cell.outliers.len().to_string(), settled.to_owned()]
         });
-        let scaled = if rows.scale.is_log() { " The scale is logarithmic." } else { "" };
+        let scaled = self.about_scale(&rows.scale);
         let caption = format!(
             "Every sample, from top to bottom in the order in which they were taken, and how many there are. Outliers count \
              like the others.{scaled}"
         );
         let legend = vec![
-            Key::new("strategy", "●", "sample"),
+            Key::new("sample-key", "●", "sample of a strategy"),
+            Key::new("naive", "●", "of others"),
             Key::new("outlier", "✕", "outlier"),
             Key::new("median", "|", "median"),
         ];
-        let figure = Figure { id: self.id_of("samples-figure"), caption, legend, drawings: rows.draw(), table };
+        let figure = Figure {
+            id: self.id_of("samples-figure"),
+            title: String::new(),
+            caption,
+            legend,
+            drawings: rows.draw(),
+            table,
+        };
         let noise = self.corpus.noise.get(&self.cache).and_then(remarks::noise);
         let mut blocks = vec![Block::Figure(figure)];
         blocks.extend(noise.map(|noise| Block::Text(format!("{noise}."))));
@@ -283,10 +329,11 @@ impl Place<'_> {
             ]
         });
         let has_pss = self.corpus.verified(self.cache).any(|cell| pss(cell).is_some());
-        let mut legend = vec![Key::new("strategy", "■", "resident at the peak (RSS), added up over processes")];
+        let mut legend = vec![Key::new("measured", "■", "resident at the peak (RSS), added up over processes")];
         legend.extend(has_pss.then(|| Key::new("pss", "◆", "what processes share counted once (PSS)")));
         Figure {
             id: self.id_of("memory-figure"),
+            title: String::new(),
             caption: "The most physical memory that any sample had; less is better.".to_owned(),
             legend,
             drawings: rows.draw(),
@@ -311,6 +358,7 @@ impl Place<'_> {
         });
         Figure {
             id: self.id_of("processor-figure"),
+            title: String::new(),
             caption:
                 "Processor time of a run over all cores, threads and processes, median of the samples; less is better."
                     .to_owned(),
@@ -365,8 +413,9 @@ impl Place<'_> {
             return None;
         }
         let said = "One run of each strategy, seen from its records: a lane for each worker, a bar for each stretch in which it read. \
-                    It was taken apart from the samples.";
+                    It does not count as a sample. All are along the same time.";
         let mut blocks = vec![Block::Text(said.to_owned())];
+        let end = timelines.iter().map(|timeline| lanes::end(timeline)).fold(0.0, f64::max);
         for (number, timeline) in timelines.iter().enumerate() {
             let id = self.id_of(&format!("timeline-{}", number + 1));
             let spans = MOST_SPANS / self.timelines.max(1);
@@ -392,15 +441,16 @@ impl Place<'_> {
             let left_out = match timeline.not_shown {
                 0 => String::new(),
                 n => format!(
-                    " {} no place in it.",
+                    "{} no place in it.",
                     if n == 1 { "1 record has".to_owned() } else { format!("{n} records have") }
                 ),
             };
             blocks.push(Block::Figure(Figure {
                 id: id.clone(),
-                caption: format!("{}: {}.{left_out}", timeline.strategy, figures::duration(timeline.elapsed_s)),
+                title: format!("{}, {}.", timeline.strategy, figures::duration(timeline.elapsed_s)),
+                caption: left_out,
                 legend: Vec::new(),
-                drawings: vec![lanes::draw(timeline, id, spans)],
+                drawings: vec![lanes::draw(timeline, end, id.clone() + "-chart", spans)],
                 table,
             }));
         }

@@ -4,6 +4,7 @@ use super::text;
 use crate::bench::baseline::{Comparison, Verdict};
 use crate::bench::results::Results;
 use crate::report::chart::{Quantity, Scale, Shape};
+use crate::report::charts::curves::dot_class;
 use crate::report::charts::rows::{Item, Row, Rows};
 use crate::report::document::{self, Block, Code, Figure, Key, Notice, Pair, Section, Table};
 use crate::report::{figures, goals as tables, remarks};
@@ -16,7 +17,7 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
         Verdict::Unknown => "unknown",
     };
     let ends = comparison.rows.iter().filter_map(|row| row.ratio).flat_map(|it| [it.low, it.high]).chain([1.0]);
-    let scale = Scale::fitting(Quantity::Ratio, ends, None);
+    let scale = Scale::around(Quantity::Ratio, ends);
     let label = |row: &crate::bench::baseline::Row| {
         format!("{} · {}, {}", row.strategy, figures::printable(&row.corpus), row.cache.name())
     };
@@ -27,7 +28,7 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
             let class = match row.verdict {
                 Verdict::Slower => "slower",
                 Verdict::Faster => "faster",
-                Verdict::Same | Verdict::Unknown => "naive",
+                Verdict::Same | Verdict::Unknown => "same",
             };
             let shape = match row.verdict {
                 Verdict::Slower => Shape::Triangle,
@@ -39,7 +40,12 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
                 let said = figures::times_within(&ratio);
                 vec![
                     Item::Whisker { low: ratio.low, high: ratio.high, class: class.to_owned() },
-                    Item::dot(ratio.value, shape, class, format!("{}: {said}, {}", label(row), name(row.verdict))),
+                    Item::dot(
+                        ratio.value,
+                        shape,
+                        dot_class(shape, class),
+                        format!("{}: {said}, {}", label(row), name(row.verdict)),
+                    ),
                 ]
             });
             let beyond = row.ratio.map_or_else(String::new, |ratio| figures::times(ratio.value));
@@ -71,7 +77,11 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
     if slower.is_empty() {
         blocks.push(text("Nobody became slower beyond the noise."));
     } else {
-        blocks.push(Block::Notice(Notice::error(format!("Slower beyond the noise: {}.", figures::listed(&slower)))));
+        blocks.push(Block::Notice(Notice {
+            is_error: true,
+            head: "Slower",
+            text: format!("beyond the noise: {}.", figures::listed(&slower)),
+        }));
     }
     let rows = Rows {
         id: "baseline-chart".to_owned(),
@@ -84,14 +94,15 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
     };
     blocks.push(Block::Figure(Figure {
         id: "baseline-figure".to_owned(),
+        title: String::new(),
         caption: "Time now by time then, with its 95% interval, after what the whole machine became slower or faster by was taken out. \
                   Left of the line is faster."
             .to_owned(),
         legend: vec![
             Key::new("slower", "▲", "slower"),
             Key::new("faster", "◆", "faster"),
-            Key::new("naive", "●", "no difference beyond the noise"),
-            Key::new("naive", "○", "too few samples"),
+            Key::new("same", "●", "no difference beyond the noise"),
+            Key::new("same", "○", "too few samples"),
         ],
         drawings: rows.draw(),
         table,
@@ -147,7 +158,7 @@ pub(super) fn method(results: &Results) -> Section {
              reader is not ranked. Intervals are 95% bootstrap intervals of the median.",
         ),
         text(remarks::COLUMNS),
-        Block::Pairs(pairs),
+        Block::Pairs { is_advice: false, pairs },
         Block::Code(Code {
             label: "The command that repeats it".to_owned(),
             language: "sh",

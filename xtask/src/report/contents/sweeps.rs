@@ -1,7 +1,8 @@
 //! How cost grows: the curves of each sweep, and the memory that one more unit costs.
 
+use polyread_cli::Strategy;
+
 use super::text;
-use crate::bench::contestant::Kind;
 use crate::report::chart::{Quantity, Scale, Shape};
 use crate::report::charts::curves::{Crossing, Curves, Point, SHAPES, Series};
 use crate::report::charts::rows::{Item, Row, Rows};
@@ -36,9 +37,9 @@ fn part(sweep: &Sweep, id: &str) -> Part {
         let points = || sweep.curves.iter().flat_map(|curve| &curve.points).filter(|point| point.verified);
         let x = Scale::fitting(quantity, points().map(|point| point.at), None);
         let y = Scale::fitting(quantity_y, points().flat_map(of), None);
-        let series = sweep.curves.iter().enumerate().map(|(style, curve)| Series {
+        let series = sweep.curves.iter().enumerate().map(|(at, curve)| Series {
             name: curve.strategy.clone(),
-            style,
+            style: style(&curve.strategy, at),
             points: curve
                 .points
                 .iter()
@@ -75,19 +76,25 @@ fn part(sweep: &Sweep, id: &str) -> Part {
         }
     };
     let mut times = chart("time", Quantity::Seconds, |point| [point.median_s, point.ci_low_s, point.ci_high_s]);
-    times.crossings = sweep
-        .crossovers
-        .iter()
-        .enumerate()
-        .map(|(at, crossover)| Crossing { x: crossover.at, number: at + 1, is_certain: crossover.certain })
-        .collect();
+    let mut crossovers: Vec<_> = sweep.crossovers.iter().collect();
+    crossovers.sort_by(|a, b| a.at.total_cmp(&b.at));
+    let crossings = crossovers.iter().enumerate().map(|(at, it)| Crossing {
+        x: it.at,
+        number: at + 1,
+        name: format!("{} overtakes {} at {}", it.after, it.before, quantity.short(it.at)),
+        is_certain: it.certain,
+    });
+    times.crossings = crossings.collect();
     let memory = chart("peak memory", Quantity::Memory, |point| [memory(point); 3]);
     let legend = || {
         sweep
             .curves
             .iter()
             .enumerate()
-            .map(|(style, curve)| Key::new(&format!("s{style}"), SHAPES[style % SHAPES.len()].1, &curve.strategy))
+            .map(|(at, curve)| {
+                let style = style(&curve.strategy, at);
+                Key::new(&format!("s{style}"), SHAPES[style % SHAPES.len()].1, &curve.strategy)
+            })
             .collect::<Vec<_>>()
     };
 
@@ -99,7 +106,7 @@ fn part(sweep: &Sweep, id: &str) -> Part {
     let mut by_memory = Table::new(format!("{title}: peak memory"), &["strategy", axis, "peak RSS", "peak PSS"], 1);
     for curve in &sweep.curves {
         for point in &curve.points {
-            let at = || if quantity == Quantity::Size { figures::size(point.at) } else { figures::count(point.at) };
+            let at = || if quantity == Quantity::Size { quantity.short(point.at) } else { figures::count(point.at) };
             by_time.row(vec![
                 curve.strategy.clone(),
                 at(),
@@ -117,6 +124,7 @@ fn part(sweep: &Sweep, id: &str) -> Part {
     let figure = |name: &str, caption: &str, curves: &Curves, table| {
         Block::Figure(Figure {
             id: format!("{id}-{name}"),
+            title: String::new(),
             caption: caption.to_owned(),
             legend: legend(),
             drawings: curves.draw(),
@@ -133,10 +141,10 @@ fn part(sweep: &Sweep, id: &str) -> Part {
         let mut table = Table::new(
             "Where curves cross",
             &["", "from", "between", "faster before", "faster after", "can be told apart on both sides"],
-            5,
+            6,
         );
-        let show = |at: f64| if quantity == Quantity::Size { figures::size(at) } else { figures::count(at) };
-        for (number, it) in sweep.crossovers.iter().enumerate() {
+        let show = |at: f64| if quantity == Quantity::Size { quantity.short(at) } else { figures::count(at) };
+        for (number, it) in crossovers.iter().enumerate() {
             let between = figures::range(&show(it.between[0]), &show(it.between[1]));
             let certain = if it.certain { "yes" } else { "no" };
             table.row(vec![
@@ -159,6 +167,11 @@ fn part(sweep: &Sweep, id: &str) -> Part {
     Part { id: id.to_owned(), title: title.to_owned(), blocks }
 }
 
+/// The same for a strategy in every chart.
+fn style(strategy: &str, at: usize) -> usize {
+    Strategy::ALL.iter().position(|it| it.name() == strategy).unwrap_or(Strategy::ALL.len() + at) % 8
+}
+
 fn memory(point: &sweep::Point) -> f64 {
     point.peak_pss_bytes.unwrap_or(point.peak_rss_bytes) as f64
 }
@@ -173,7 +186,7 @@ pub(super) fn units(units: &[Unit]) -> Option<Section> {
     let rows: Vec<_> = units
         .iter()
         .map(|unit| {
-            let class = Kind::Strategy.name();
+            let class = "measured";
             let name = format!("one more {}, {}", unit.unit, unit.strategy);
             let value = figures::memory(unit.bytes);
             let mut items = vec![
@@ -191,6 +204,7 @@ pub(super) fn units(units: &[Unit]) -> Option<Section> {
         &["unit", "strategy", "measured", "95% interval", "the seed's figure", "how"],
         2,
     );
+    table.names_at = 1;
     for unit in units {
         let seed = seed(unit).map_or_else(|| "-".to_owned(), figures::memory);
         let interval = figures::range(&figures::memory(unit.low), &figures::memory(unit.high));
@@ -216,10 +230,11 @@ pub(super) fn units(units: &[Unit]) -> Option<Section> {
     };
     let figure = Figure {
         id: "units-figure".to_owned(),
+        title: String::new(),
         caption: format!(
             "The slope of peak memory over the number of units, with its 95% interval, beside what the project's seed said of Python.{scaled}"
         ),
-        legend: vec![Key::new("strategy", "●", "measured"), Key::new("seed", "◆", "the seed's figure")],
+        legend: vec![Key::new("measured", "●", "measured"), Key::new("seed", "◆", "the seed's figure")],
         drawings: rows.draw(),
         table,
     };
