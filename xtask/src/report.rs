@@ -1,8 +1,9 @@
 //! What a comparison looks like: a page, Markdown, a terminal, CSV, JSON.
 //!
 //! From the top: [`contents`] says everything that there is in the results as one [`document`], which [`page`] and
-//! [`markdown`] render; [`chart`] and [`charts`] draw what is in it. [`terminal`] is a summary, [`csv`] has a line for each cell. What
-//! several of them say is in [`ranking`], [`remarks`], [`goals`] and [`figures`].
+//! [`markdown`] render; [`charts`] draws what is in it, with the marks of [`chart`] along a [`scale`]. [`terminal`] is a
+//! summary, [`csv`] has a line for each cell. What several of them say is in [`ranking`], [`remarks`], [`goals`] and
+//! [`figures`].
 
 mod chart;
 mod charts;
@@ -15,6 +16,7 @@ mod markdown;
 mod page;
 mod ranking;
 mod remarks;
+mod scale;
 mod terminal;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! From results to what is said about them.
 
+mod cells;
 mod ranking;
 mod runs;
 mod sweeps;
+mod timelines;
 
 use super::document::{Answer, Block, Document, Lead, Notice};
 use super::{figures, remarks};

@@ -7,8 +7,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use console::{Style, Term, measure_text_width};
 
-use super::chart::Quantity;
 use super::ranking::{Column, Ranking};
+use super::scale::Quantity;
 use super::{document, figures, goals, remarks};
 use crate::bench::cold::Cache;
 use crate::bench::results::{CorpusResult, Results};

@@ -1,6 +1,7 @@
 //! Curves over two scales, with the places where they cross.
 
-use crate::report::chart::{Anchor, Drawing, Form, Mark, Px, Quantity, Scale, Shape};
+use crate::report::chart::{Anchor, Drawing, Form, Mark, Px, Shape};
+use crate::report::scale::{Quantity, Scale};
 
 #[derive(Debug)]
 pub(crate) struct Curves {

@@ -3,14 +3,24 @@
 //! Drawn once for pages of any width, in percents of it: a run has thousands of spans.
 
 use crate::bench::timeline::{Lane, Span, Timeline};
-use crate::report::chart::{Anchor, Drawing, Form, Mark, Px, Quantity, Scale};
+use crate::report::chart::{Anchor, Drawing, Form, Mark, Px};
 use crate::report::figures;
+use crate::report::scale::{Quantity, Scale};
 
 const AXIS: f64 = 30.0;
 const HEIGHT: f64 = 40.0;
 
-/// More lanes than these are told about, not drawn: a run of hundreds of tasks has as many.
+/// A run of hundreds of tasks has as many lanes; more than these are told about, not drawn.
 const MOST_LANES: usize = 32;
+
+/// With fewer spans a lane says little.
+const SPANS_OF_LANE: usize = 12;
+
+/// Those lanes that are drawn, and the others.
+pub(crate) fn drawn(timeline: &Timeline, most_spans: usize) -> (&[Lane], &[Lane]) {
+    let most = (most_spans / SPANS_OF_LANE).clamp(2, MOST_LANES);
+    timeline.lanes.split_at(timeline.lanes.len().min(most))
+}
 
 /// How long it took, to the end of its last span.
 pub(crate) fn end(timeline: &Timeline) -> f64 {
@@ -18,10 +28,11 @@ pub(crate) fn end(timeline: &Timeline) -> f64 {
     spans.map(|span| span.end_s).fold(timeline.elapsed_s, f64::max)
 }
 
-/// Draws at most about so many spans, along so many seconds; those of a lane that lie next to each other are drawn as one where there are more.
+/// Draws about so many spans at the most, along so many seconds; those of a lane that lie next to each other are drawn as
+/// one where there are more.
 pub(crate) fn draw(timeline: &Timeline, end: f64, id: String, most_spans: usize) -> Drawing {
     let scale = Scale::fitting(Quantity::Seconds, [end / 1.04].into_iter(), Some(false)).between(0.0, 100.0);
-    let lanes = &timeline.lanes[..timeline.lanes.len().min(MOST_LANES)];
+    let (lanes, rest) = drawn(timeline, most_spans);
     let bottom = AXIS + HEIGHT * lanes.len() as f64;
     let mut marks = Vec::new();
     for (tick, text) in scale.ticks(5) {
@@ -34,7 +45,7 @@ pub(crate) fn draw(timeline: &Timeline, end: f64, id: String, most_spans: usize)
         };
         marks.push(Mark::text((at, 16.0), anchor, "tick", text));
     }
-    let cells = (most_spans / lanes.len().max(1)).max(20);
+    let cells = (most_spans / lanes.len().max(1)).max(SPANS_OF_LANE);
     for (at, lane) in lanes.iter().enumerate() {
         let top = AXIS + at as f64 * HEIGHT;
         marks.push(Mark::text((0.0, top + 13.0), Anchor::Start, "label aside", figures::path(&lane.worker)));
@@ -48,7 +59,7 @@ pub(crate) fn draw(timeline: &Timeline, end: f64, id: String, most_spans: usize)
         }
     }
     let (strategy, workers) = (&timeline.strategy, timeline.lanes.len());
-    let shown = if workers > MOST_LANES { format!(" The first {MOST_LANES} are drawn.") } else { String::new() };
+    let shown = if rest.is_empty() { String::new() } else { format!(" The first {} are drawn.", lanes.len()) };
     Drawing {
         id,
         title: format!("Timeline of one run of {strategy}"),
@@ -64,7 +75,7 @@ pub(crate) fn draw(timeline: &Timeline, end: f64, id: String, most_spans: usize)
 }
 
 /// How much of the time a worker read.
-pub(crate) fn share(lane: &Lane, end: f64) -> String {
+fn share(lane: &Lane, end: f64) -> String {
     let busy: f64 = lane.spans.iter().map(|span| span.end_s - span.start_s).sum();
     format!("{} busy", figures::percent(busy / end))
 }

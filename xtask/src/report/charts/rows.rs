@@ -1,7 +1,8 @@
 //! A row for each contestant, all along one scale: points with their intervals, samples, bars.
 
-use crate::report::chart::{Anchor, Drawing, Form, Mark, Px, Scale, Shape};
+use crate::report::chart::{Anchor, Drawing, Form, Mark, Px, Shape};
 use crate::report::figures;
+use crate::report::scale::Scale;
 
 /// What there is to draw, for any page.
 #[derive(Debug)]

@@ -3,10 +3,11 @@
 use super::text;
 use crate::bench::baseline::{Comparison, Verdict};
 use crate::bench::results::Results;
-use crate::report::chart::{Quantity, Scale, Shape};
+use crate::report::chart::Shape;
 use crate::report::charts::curves::dot_class;
 use crate::report::charts::rows::{Item, Row, Rows};
 use crate::report::document::{self, Block, Code, Figure, Key, Notice, Pair, Section, Table};
+use crate::report::scale::{Quantity, Scale};
 use crate::report::{figures, goals as tables, remarks};
 
 pub(super) fn baseline(comparison: &Comparison) -> Section {

@@ -3,11 +3,12 @@
 use polyread_cli::Strategy;
 
 use super::text;
-use crate::report::chart::{Quantity, Scale, Shape};
+use crate::report::chart::Shape;
 use crate::report::charts::curves::{Crossing, Curves, Point, SHAPES, Series};
 use crate::report::charts::rows::{Item, Row, Rows};
 use crate::report::document::{Block, Figure, Key, Part, Section, Table};
 use crate::report::figures;
+use crate::report::scale::{Quantity, Scale};
 use crate::sweep::{self, Over, Sweep, Unit};
 
 pub(super) fn sweeps(sweeps: &[Sweep]) -> Option<Section> {
