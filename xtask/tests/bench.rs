@@ -138,6 +138,38 @@ fn markdown_has_its_tables() {
 }
 
 #[test]
+fn csv_has_a_line_for_each_contestant() {
+    let tree = tree();
+    let text = text(&["--runs", "1", "--strategy", "rayon", "--format", "csv", tree.path().to_str().unwrap()]);
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("corpus,path,") && lines[0].ends_with(",samples_s"), "{text}");
+    assert_eq!(lines.len(), 1 + 4, "{text}");
+}
+
+/// What a report says is tested where it is made.
+#[test]
+fn a_report_is_written_beside_the_summary_and_can_be_made_again() {
+    let (tree, out) = (tree(), TempDir::new().unwrap());
+    let first = out.path().join("first");
+    let arguments = ["--runs", "1", "--strategy", "rayon", "--report", first.to_str().unwrap()];
+    let text = text(&[&arguments[..], &[tree.path().to_str().unwrap()]].concat());
+    assert!(text.contains("Fastest: rayon") && !text.contains('\u{1b}'), "{text}");
+    let again = out.path().join("again");
+    let xtask = |arguments: &[&std::ffi::OsStr]| {
+        Command::new(env!("CARGO_BIN_EXE_xtask")).arg("report").args(arguments).output().unwrap()
+    };
+    let output = xtask(&[first.join("results.json").as_ref(), "--out".as_ref(), again.as_ref()]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    for name in ["report.html", "report.md", "report.csv", "results.json"] {
+        let [first, again] = [&first, &again].map(|directory| fs::read_to_string(directory.join(name)).unwrap());
+        assert!(first == again && !first.is_empty(), "{name}");
+    }
+    let output = xtask(&[first.join("report.csv").as_ref()]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("report.csv does not hold a comparison"));
+}
+
+#[test]
 fn every_twin_counts_hostile_text_as_the_strategies_do() {
     let tree = TempDir::new().unwrap();
     let hostile: [&[u8]; 7] = [

@@ -74,8 +74,7 @@ fn lead(results: &Results, answers: &[Answer]) -> Lead {
 fn notices(results: &Results) -> Vec<Notice> {
     let mut notices = Vec::new();
     if results.stopped.is_some() {
-        let text = "Stopped by a signal before its time: what is here is finished, what is missing was not measured.";
-        notices.push(Notice::care(text.to_owned()));
+        notices.push(Notice::care(remarks::STOPPED.to_owned()));
     }
     if !results.all_verified() {
         let text = "Somebody failed, or found other totals than the sequential reader: see the rankings.";

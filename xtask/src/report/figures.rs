@@ -59,6 +59,11 @@ pub(crate) fn count(number: f64) -> String {
     HumanCount(rounded(number)).to_string()
 }
 
+/// Where there is no figure.
+pub(crate) fn dash() -> String {
+    "–".to_owned()
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn many(number: u64, one: &str) -> String {
     format!("{} {one}{}", HumanCount(number), if number == 1 { "" } else { "s" })

@@ -10,6 +10,9 @@ use crate::bench::noise::Noise;
 use crate::bench::recommend::Recommendation;
 use crate::bench::results::{Cell, CorpusResult, Results};
 
+pub(crate) const STOPPED: &str =
+    "Stopped by a signal before its time: what is here is finished, what is missing was not measured.";
+
 /// What the columns are, for people.
 pub(crate) const COLUMNS: &str = "Speed-up is of strategies, against the slowest of them; vs twin is against the naive twin of the same \
     model. The floor lists, then opens, reads and closes on all cores and counts nothing; tuned, it is the fastest such loop that was \

@@ -10,6 +10,7 @@ use console::{Style, Term, measure_text_width};
 use super::ranking::{Column, Ranking};
 use super::scale::Quantity;
 use super::{document, figures, goals, remarks};
+use crate::bench::baseline::{Comparison, Verdict};
 use crate::bench::cold::Cache;
 use crate::bench::results::{CorpusResult, Results};
 use crate::sweep::{Over, Sweep, Unit};
@@ -86,6 +87,10 @@ impl Screen {
 pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     let host = &results.host;
     let mut text = format!("{}, {}, Linux {}\n", host.cpu, figures::many(host.cores as u64, "core"), host.kernel);
+    if results.stopped.is_some() {
+        text += &screen.style(Style::new().yellow(), remarks::STOPPED);
+        text.push('\n');
+    }
     let mut left_out = Vec::new();
     for (corpus, cache) in results.rankings() {
         text += &render_corpus(corpus, cache, results, screen, &mut left_out);
@@ -109,6 +114,7 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     for remark in goals::remarks(&results.goals) {
         let _ = write!(text, "\n{}", wrapped(remark, screen.width));
     }
+    text += &results.baseline.as_ref().map(|it| render_baseline(it, screen)).unwrap_or_default();
     results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep));
     text += &render_units(&results.units);
     if screen.is_unicode { text } else { text.replace('µ', "u") }
@@ -262,6 +268,9 @@ fn wrapped(text: &str, width: usize) -> String {
 }
 
 fn render_table(from: &document::Table) -> String {
+    if from.rows.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled).set_header(&from.heads);
@@ -270,6 +279,35 @@ fn render_table(from: &document::Table) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+}
+
+/// Who became slower or faster, and how many did not.
+fn render_baseline(comparison: &Comparison, screen: &Screen) -> String {
+    let heads = ["verdict", "contestant", "tree", "cache", "then", "now", "now / then"];
+    let mut table = document::Table::new("", &heads, 4);
+    for row in comparison.rows.iter().filter(|row| matches!(row.verdict, Verdict::Slower | Verdict::Faster)) {
+        let verdict = if row.verdict == Verdict::Slower { "SLOWER" } else { "faster" };
+        table.row(vec![
+            verdict.to_owned(),
+            row.strategy.clone(),
+            figures::printable(&row.corpus),
+            row.cache.name().to_owned(),
+            row.before_s.map_or_else(figures::dash, figures::duration),
+            row.now_s.map_or_else(figures::dash, figures::duration),
+            row.ratio.as_ref().map_or_else(figures::dash, figures::times_within),
+        ]);
+    }
+    let mut text = format!("\nHeld against the comparison of {}\n", figures::printable(&comparison.begun));
+    text += &render_table(&table);
+    let count = |verdict| comparison.rows.iter().filter(|row| row.verdict == verdict).count();
+    let _ = writeln!(
+        text,
+        "{} the same within the noise, {} of too few samples to tell",
+        count(Verdict::Same),
+        count(Verdict::Unknown)
+    );
+    comparison.notes.iter().for_each(|note| text += &wrapped(&figures::printable(note), screen.width));
+    text
 }
 
 /// A line for each step, a column for each strategy.

@@ -124,6 +124,10 @@ fn who_is_wrong_or_failed_is_said_and_has_no_place() {
     {
         assert!(page.contains(said) && text.contains(said), "{said}");
     }
+    assert!(
+        text.contains("Stopped by a signal") && text.lines().any(|line| line.trim().starts_with("SLOWER")),
+        "{text}"
+    );
     let cold = text.split("\n\n").find(|paragraph| paragraph.contains("cold cache")).unwrap();
     assert!(!cold.lines().any(|line| line.contains(". ") && line.contains(" io-uring  ")), "{cold}");
 }

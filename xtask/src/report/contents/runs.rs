@@ -53,7 +53,6 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
             Row { label: label(row), value: format!("{} {beyond}", name(row.verdict)), class: "main", items }
         })
         .collect();
-    let dash = || "–".to_owned();
     let mut table =
         Table::new("Then and now", &["tree", "cache", "contestant", "then", "now", "now / then", "verdict"], 3);
     table.rows.extend(comparison.rows.iter().map(|row| document::Row {
@@ -62,9 +61,9 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
             figures::printable(&row.corpus),
             row.cache.name().to_owned(),
             row.strategy.clone(),
-            row.before_s.map_or_else(dash, figures::duration),
-            row.now_s.map_or_else(dash, figures::duration),
-            row.ratio.as_ref().map_or_else(dash, figures::times_within),
+            row.before_s.map_or_else(figures::dash, figures::duration),
+            row.now_s.map_or_else(figures::dash, figures::duration),
+            row.ratio.as_ref().map_or_else(figures::dash, figures::times_within),
             name(row.verdict).to_owned(),
         ],
     }));

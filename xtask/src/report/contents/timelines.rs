@@ -7,7 +7,7 @@ use crate::report::document::{Block, Figure, Part, Table};
 use crate::report::figures;
 
 /// Spans that all timelines of a page may have together: each is a hundred bytes or two.
-const MOST_SPANS: usize = 4_000;
+const MOST_SPANS: usize = 3_000;
 
 impl Place<'_> {
     pub(super) fn timelines(&self) -> Option<Part> {
