@@ -54,8 +54,13 @@ impl Over {
 
     /// The same for a value that is known roughly: more than two digits of it say nothing.
     pub(crate) fn said_roughly(self, at: f64) -> String {
-        let unit = 10.0_f64.powf((at.max(1.0).log10() - 1.0).floor().max(0.0));
-        self.said((at / unit).round() * unit)
+        let digit = 10.0_f64.powf((at.max(1.0).log10() - 1.0).floor().max(0.0));
+        let rounded = (at / digit).round() * digit;
+        match self {
+            Self::Size => format!("{} a file", rough_bytes(rounded)),
+            Self::Threshold => rough_bytes(rounded),
+            _ => self.said(rounded),
+        }
     }
 
     /// Sorted, each once.
@@ -181,6 +186,15 @@ fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Bytes as one would say them, without digits that are only there because of the unit.
+fn rough_bytes(bytes: f64) -> String {
+    let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= 10.0 * unit) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// The first, and each so many times the one before, up to the last.
 fn series(first: u64, times: u64, last: u64) -> Vec<u64> {
     std::iter::successors(Some(first), |value| value.checked_mul(times)).take_while(|value| *value <= last).collect()
@@ -208,8 +222,8 @@ mod tests {
             ["256 B a file", "16 KiB a file", "10,000 B a file"]
         );
         assert_eq!(
-            [2.3, 596.8, 1927.0, 0.4].map(|at| Over::Size.said_roughly(at)),
-            ["2 B a file", "600 B a file", "1,900 B a file", "0 B a file"]
+            [2.3, 596.8, 1927.0, 24_100.0, 16_777_216.0].map(|at| Over::Size.said_roughly(at)),
+            ["2 B a file", "600 B a file", "1900 B a file", "24 kB a file", "17 MB a file"]
         );
         assert_eq!((Over::Workers.said(1.0), Over::Workers.said(2.1)), ("1 worker".into(), "3 workers".into()));
     }

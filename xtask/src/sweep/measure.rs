@@ -114,16 +114,10 @@ pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, pro
         }
         rounds.trial(&mut turns[turn]);
     }
-    // A round that does not fit any more is not begun, but the first.
-    let mut most = plan.runs;
     if let Some(end) = budget_end {
-        let round: f64 = turns.iter().map(|turn| turn.cost_s).sum();
-        let left = end.saturating_sub(rounds.bench.now()).as_secs_f64();
-        while most > 1 && most as f64 * round > left {
-            most -= 1;
-        }
-        turns.iter_mut().for_each(|turn| turn.own = turn.own.min(most));
+        fit(&mut turns, end.saturating_sub(rounds.bench.now()).as_secs_f64());
     }
+    let most = turns.iter().map(|turn| turn.own).max().unwrap_or(0);
     let left: f64 = turns.iter().map(|turn| turn.own as f64 * turn.cost_s).sum();
     rounds.progress.expect(rounds.bench.now() + Duration::from_secs_f64(left));
     for round in 0..most {
@@ -132,8 +126,8 @@ pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, pro
                 break;
             }
             let turn = &mut turns[turn];
-            // Fewer samples are spread over all rounds: the machine is another one at their end.
-            let is_due = (round + 1) * turn.own / most > round * turn.own / most;
+            // Fewer samples are spread over all rounds, from the first on: the machine is another one at their end.
+            let is_due = round * turn.own % most < turn.own;
             if is_due && turn.trial.is_some() && turn.failed.is_none() {
                 match rounds.sample(turn, false) {
                     Ok(sample) => turn.samples.push(sample),
@@ -145,6 +139,22 @@ pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, pro
     }
     rounds.progress.finish();
     Ok(rounds.results(turns))
+}
+
+/// Gives all points the same time, as much of it as fits, but for one sample of each: what is quick has samples enough for an
+/// interval then, whatever else is slow.
+fn fit(turns: &mut [Turn], seconds: f64) {
+    let mut allowance = ALLOWANCE;
+    while turns.iter().any(|turn| turn.own > 1)
+        && turns.iter().map(|it| it.own as f64 * it.cost_s).sum::<f64>() > seconds
+    {
+        allowance *= 0.9;
+        for turn in &mut *turns {
+            while turn.own > 1 && turn.own as f64 * turn.cost_s > allowance {
+                turn.own -= 1;
+            }
+        }
+    }
 }
 
 impl<'a> Rounds<'a> {
@@ -386,10 +396,11 @@ mod tests {
 
     #[test]
     fn a_budget_is_kept_and_told() {
-        // The trials take 1.4 s, and so does each round.
+        // The trials take 1.5 s, with the reference. Then there are 3.5 s, some 0.6 for each point.
         let mut bench = Clockwork::default();
         let measured = run(&plan(10, Some(5)), &mut bench);
-        assert!(measured.curves.iter().all(|it| it.points.iter().all(|it| it.samples_s.len() == 2)));
+        let samples = |curve: &Curve| curve.points.iter().map(|it| it.samples_s.len()).collect::<Vec<_>>();
+        assert!(measured.curves.iter().all(|curve| samples(curve) == [7, 3, 1]), "{:?}", measured.curves);
         assert!(bench.now < Duration::from_secs(5), "{:?}", bench.now);
         assert_eq!(measured.notes, ["6 points have fewer than 10 samples: there was no time for more."]);
         // At the least one sample of each point whose trial was in time.

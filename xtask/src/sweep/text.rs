@@ -18,6 +18,9 @@ pub(super) enum Page {
     Markdown,
 }
 
+/// As many changes within the noise are told; more of them say that there is only noise.
+const TOLD: usize = 4;
+
 pub(super) fn render(swept: &Swept, page: Page) -> String {
     let host = &swept.host;
     let mut text = format!("{}, {} cores, Linux {}\n", host.cpu, host.cores, host.kernel);
@@ -39,15 +42,21 @@ fn render_sweep(sweep: &Sweep, page: Page) -> String {
     places.sort_by(f64::total_cmp);
     places.dedup();
     let heads: Vec<_> = [over.name()].into_iter().chain(curves.iter().map(|curve| curve.strategy.as_str())).collect();
+    let fastest = |points: &[&Point]| points.iter().copied().filter(|it| it.verified).min_by(by_time).cloned();
+    // Of a single curve there is nothing to compare in a line.
+    let overall = match &curves[..] {
+        [only] => fastest(&only.points.iter().collect::<Vec<_>>()),
+        _ => None,
+    };
     let rows = places.iter().map(|at| {
         let points: Vec<_> = curves.iter().map(|curve| curve.points.iter().find(|point| point.at == *at)).collect();
-        let best =
-            points.iter().flatten().filter(|point| point.verified).min_by(|a, b| a.median_s.total_cmp(&b.median_s));
-        let cells = points.iter().map(|point| cell(*point, best.copied()));
+        let best = overall.clone().or_else(|| fastest(&points.iter().copied().flatten().collect::<Vec<_>>()));
+        let cells = points.iter().map(|point| cell(*point, best.as_ref()));
         [over.said(*at)].into_iter().chain(cells).collect()
     });
     text += &table(&heads, rows.collect(), 1, page);
-    let mut remarks = vec!["Medians; * is the fastest of a line, ~ cannot be told from it.".to_owned()];
+    let of_line = if overall.is_some() { "" } else { " of a line" };
+    let mut remarks = vec![format!("Medians; * is the fastest{of_line}, ~ cannot be told from it.")];
     if curves.iter().flat_map(|curve| &curve.points).any(|point| !point.has_interval()) {
         remarks.push(format!("Points of fewer than {FEWEST_SAMPLES} samples cannot be told from any other."));
     }
@@ -58,18 +67,19 @@ fn render_sweep(sweep: &Sweep, page: Page) -> String {
     for curve in curves {
         let wrong: Vec<_> = curve.points.iter().filter(|it| !it.verified).map(|it| over.said(it.at)).collect();
         if !wrong.is_empty() {
-            let at = wrong.join(", ");
-            remarks.push(format!(
-                "WRONG, left out: {} found other totals than the sequential reader at {at}",
-                curve.strategy
-            ));
+            let (strategy, at) = (&curve.strategy, wrong.join(", "));
+            remarks.push(format!("WRONG, left out: {strategy} found other totals than the sequential reader at {at}"));
         }
-        let unverified: Vec<_> =
-            curve.points.iter().filter(|it| !it.cache_verified).map(|it| over.said(it.at)).collect();
-        if !unverified.is_empty() {
-            let at = unverified.join(", ");
-            remarks.push(format!("UNVERIFIED, not known to be {}: {} at {at}", cache.name(), curve.strategy));
-        }
+    }
+    let unverified: Vec<_> = curves
+        .iter()
+        .filter_map(|curve| {
+            let at: Vec<_> = curve.points.iter().filter(|it| !it.cache_verified).map(|it| over.said(it.at)).collect();
+            (!at.is_empty()).then(|| format!("{} at {}", curve.strategy, at.join(", ")))
+        })
+        .collect();
+    if !unverified.is_empty() {
+        remarks.push(format!("UNVERIFIED, not known to be {}: {}", cache.name(), unverified.join("; ")));
     }
     let failed = sweep.failures.iter();
     remarks.extend(failed.map(|it| format!("FAILED, left out: {} at {}: {}", it.strategy, over.said(it.at), it.error)));
@@ -86,11 +96,15 @@ fn paragraphs(text: &mut String, remarks: impl Iterator<Item = String>, page: Pa
     }
 }
 
+fn by_time(a: &&Point, b: &&Point) -> std::cmp::Ordering {
+    a.median_s.total_cmp(&b.median_s)
+}
+
 fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
     let Some(point) = point else { return "-".to_owned() };
     let mark = match best {
         _ if !point.verified => return "WRONG".to_owned(),
-        Some(best) if std::ptr::eq(best, point) => "*",
+        Some(best) if best.at == point.at && best.median_s == point.median_s => "*",
         Some(best) if best.has_interval() && point.has_interval() && !best.is_apart_from(point) => "~",
         _ => " ",
     };
@@ -100,7 +114,7 @@ fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
 
 /// Which value suits a strategy best, and from which it cannot be told.
 fn best_setting(over: Over, curve: &Curve) -> Option<String> {
-    let best = curve.verified().min_by(|a, b| a.median_s.total_cmp(&b.median_s))?;
+    let best = curve.verified().min_by(by_time)?;
     let (name, said) = (&curve.strategy, over.said(best.at));
     let others = || curve.verified().filter(|it| it.at != best.at);
     let ties: Vec<_> = others().filter(|it| !it.is_apart_from(best)).map(|it| over.said(it.at)).collect();
@@ -124,12 +138,15 @@ fn crossovers(sweep: &Sweep) -> Vec<String> {
         )
     };
     let mut told: Vec<_> = certain.iter().map(say).collect();
-    let (leading, behind): (Vec<_>, Vec<_>) = noise.into_iter().partition(|it| it.leads);
+    let (leading, behind): (Vec<_>, Vec<_>) = noise.iter().copied().partition(|it| it.leads);
     let changes =
         leading.iter().map(|it| format!("from {} to {} at {}", it.before, it.after, over.said_roughly(it.at)));
-    let changes: Vec<_> = changes.collect();
-    if !changes.is_empty() {
-        told.push(format!("Within the noise the fastest changes {}", changes.join(", ")));
+    match leading.len() {
+        0 => {}
+        1..=TOLD => {
+            told.push(format!("Within the noise the fastest changes {}", changes.collect::<Vec<_>>().join(", ")));
+        }
+        more => told.push(format!("Within the noise the fastest changes {more} times")),
     }
     match behind.len() {
         0 => {}
