@@ -63,10 +63,21 @@ fn lead(results: &Results, answers: &[Answer]) -> Lead {
             let ties = match best.as_ref().map(|best| best.1.as_slice()) {
                 None => ", as far as so few samples tell".to_owned(),
                 Some([]) => String::new(),
-                Some(ties) => format!("; {} cannot be told from it on any", figures::listed(ties)),
+                Some(ties) => format!(
+                    "; {} {} with it in each",
+                    figures::listed(ties),
+                    if ties.len() == 1 { "ties" } else { "tie" }
+                ),
             };
             let after = format!(" loses least{ties}. What is best for each is below.");
-            Lead { before: format!("Over all {} rankings ", all.len()), strategy: strategy.to_owned(), after }
+            Lead {
+                before: format!(
+                    "Over {} rankings ",
+                    if all.len() == 2 { "both".to_owned() } else { format!("all {}", all.len()) }
+                ),
+                strategy: strategy.to_owned(),
+                after,
+            }
         }
     }
 }

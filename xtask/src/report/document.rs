@@ -117,6 +117,8 @@ pub(crate) struct Figure {
     /// If the part's title does not say what it is.
     pub(crate) title: String,
     pub(crate) caption: String,
+    /// How to read the drawing, for where it is.
+    pub(crate) reading: String,
     /// What the marks mean.
     pub(crate) legend: Vec<Key>,
     pub(crate) drawings: Vec<Drawing>,

@@ -128,9 +128,12 @@ impl Item {
             }
             Self::Whisker { low, .. } if scale.ends_before(*low) => Vec::new(),
             Self::Whisker { low, high, class } => {
+                let is_cut = scale.ends_before(*high);
                 let (low, high) = (scale.at(*low), scale.at(*high));
                 let end = |x: f64| Mark::line((x, y - 4.0), (x, y + 4.0), format!("whisker {class}"));
-                vec![Mark::line((low, y), (high, y), format!("whisker {class}")), end(low), end(high)]
+                let mut marks = vec![Mark::line((low, y), (high, y), format!("whisker {class}")), end(low)];
+                marks.extend((!is_cut).then(|| end(high)));
+                marks
             }
             // Of what lies beyond the scale there is a hint at its end.
             Self::Dot { at, class, title, .. } if scale.ends_before(*at) => {

@@ -76,10 +76,10 @@ impl Place<'_> {
         Figure {
             id: self.id_of("times"),
             title: String::new(),
-            caption: format!(
-                "Median time of a run and its 95% interval; less is better. Only strategies are ranked; whose interval overlaps \
-                 with that of the fastest ties with it.{scaled}"
-            ),
+            caption: "Median time of a run and its 95% interval; less is better. Only strategies are ranked; whose interval overlaps \
+                 with that of the fastest ties with it."
+                .to_owned(),
+            reading: scaled,
             legend,
             drawings: rows.draw(),
             table: self.intervals(),
@@ -151,10 +151,8 @@ impl Place<'_> {
             vec![samples, least, median, most, cell.outliers.len().to_string(), settled.to_owned()]
         });
         let scaled = self.about_scale(&rows.scale);
-        let caption = format!(
-            "Every sample, from top to bottom in the order in which they were taken, and how many there are. Outliers count \
-             like the others.{scaled}"
-        );
+        let caption = "Every sample, and how many there are. Outliers count like the others.".to_owned();
+        let reading = format!("From top to bottom as they were taken.{scaled}");
         let legend = vec![
             Key::new("sample-key", "●", "sample of a strategy"),
             Key::new("naive", "●", "of others"),
@@ -165,6 +163,7 @@ impl Place<'_> {
             id: self.id_of("samples-figure"),
             title: String::new(),
             caption,
+            reading,
             legend,
             drawings: rows.draw(),
             table,
@@ -210,6 +209,7 @@ impl Place<'_> {
             id: self.id_of("memory-figure"),
             title: String::new(),
             caption: "The most physical memory that any sample had; less is better.".to_owned(),
+            reading: String::new(),
             legend,
             drawings: rows.draw(),
             table: table.without_empty_columns(),
@@ -237,6 +237,7 @@ impl Place<'_> {
             caption:
                 "Processor time of a run over all cores, threads and processes, median of the samples; less is better."
                     .to_owned(),
+            reading: String::new(),
             legend: vec![Key::new("user-key", "■", "in the program"), Key::new("kernel-key", "■", "in the kernel")],
             drawings: rows.draw(),
             table,

@@ -95,9 +95,9 @@ pub(super) fn baseline(comparison: &Comparison) -> Section {
     blocks.push(Block::Figure(Figure {
         id: "baseline-figure".to_owned(),
         title: String::new(),
-        caption: "Time now by time then, with its 95% interval, after what the whole machine became slower or faster by was taken out. \
-                  Left of the line is faster."
+        caption: "Time now by time then, with its 95% interval, after what the whole machine became slower or faster by was taken out."
             .to_owned(),
+        reading: "Left of the line is faster.".to_owned(),
         legend: vec![
             Key::new("slower", "▲", "slower"),
             Key::new("faster", "◆", "faster"),

@@ -122,11 +122,12 @@ fn part(sweep: &Sweep, id: &str) -> Part {
             by_memory.row(vec![curve.strategy.clone(), at(), figures::memory(point.peak_rss_bytes as f64), pss]);
         }
     }
-    let figure = |name: &str, caption: &str, curves: &Curves, table| {
+    let figure = |name: &str, [caption, reading]: [&str; 2], curves: &Curves, table| {
         Block::Figure(Figure {
             id: format!("{id}-{name}"),
             title: String::new(),
             caption: caption.to_owned(),
+            reading: reading.to_owned(),
             legend: legend(),
             drawings: curves.draw(),
             table,
@@ -134,7 +135,12 @@ fn part(sweep: &Sweep, id: &str) -> Part {
     };
     let mut blocks = vec![
         text(format!("{place}.")),
-        figure("time", "Median times with their 95% intervals as bands; less is better.", &times, by_time),
+        figure(
+            "time",
+            ["Median times with their 95% intervals; less is better.", "The intervals are bands."],
+            &times,
+            by_time,
+        ),
     ];
     if sweep.crossovers.is_empty() {
         blocks.push(text("No two curves cross."));
@@ -161,7 +167,7 @@ fn part(sweep: &Sweep, id: &str) -> Part {
     }
     blocks.push(figure(
         "memory",
-        "Peak memory: what processes share counted once where that is known, else resident.",
+        ["Peak memory: what processes share counted once where that is known, else resident.", ""],
         &memory,
         by_memory.without_empty_columns(),
     ));
@@ -232,9 +238,8 @@ pub(super) fn units(units: &[Unit]) -> Option<Section> {
     let figure = Figure {
         id: "units-figure".to_owned(),
         title: String::new(),
-        caption: format!(
-            "The slope of peak memory over the number of units, with its 95% interval, beside what the project's seed said of Python.{scaled}"
-        ),
+        caption: "The slope of peak memory over the number of units, with its 95% interval, beside what the project's seed said of Python.".to_owned(),
+        reading: scaled.to_owned(),
         legend: vec![Key::new("measured", "●", "measured"), Key::new("seed", "◆", "the seed's figure")],
         drawings: rows.draw(),
         table,

@@ -51,6 +51,7 @@ fn figure(timeline: &Timeline, end: f64, id: String, most_spans: usize) -> Figur
     Figure {
         title: format!("{}, {}.", timeline.strategy, figures::duration(timeline.elapsed_s)),
         caption: caption.join(" "),
+        reading: String::new(),
         legend: Vec::new(),
         drawings: vec![lanes::draw(timeline, end, format!("{id}-chart"), most_spans)],
         table,
