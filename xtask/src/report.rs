@@ -107,14 +107,19 @@ pub(crate) fn print(results: &Results, format: Format) -> Result<()> {
 ///
 /// The directory cannot be made, or a file in it not be written.
 pub(crate) fn save(results: &Results, directory: &Path) -> Result<()> {
+    save_with(results, directory, [("report.csv", csv::render(results)?), ("results.json", json(results)?)])
+}
+
+/// The page and its Markdown, with other files beside them than a comparison has.
+///
+/// # Errors
+///
+/// As for [`save`].
+pub(crate) fn save_with(results: &Results, directory: &Path, beside: [(&str, String); 2]) -> Result<()> {
     let document = Document::of(results);
+    let page = [("report.html", page::render(&document)?), ("report.md", markdown::render(&document))];
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", Escaped(directory.as_os_str())))?;
-    for (name, content) in [
-        ("report.html", page::render(&document)?),
-        ("report.md", markdown::render(&document)),
-        ("report.csv", csv::render(results)?),
-        ("results.json", json(results)?),
-    ] {
+    for (name, content) in page.into_iter().chain(beside) {
         let path = directory.join(name);
         replace(&path, &content).with_context(|| format!("cannot write {}", Escaped(path.as_os_str())))?;
     }

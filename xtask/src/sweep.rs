@@ -16,10 +16,9 @@ mod trees;
 pub(crate) mod units;
 
 use std::collections::hash_map::RandomState;
-use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,10 +34,11 @@ use crate::bench::Corpus;
 use crate::bench::cold::Cache;
 use crate::bench::host::Host;
 use crate::bench::progress::Progress;
-use crate::bench::results::{SCHEMA_VERSION, Stopped};
-use crate::bench::sample::{Order, Sabotage, Sample};
+use crate::bench::results::{Results, SCHEMA_VERSION, Stopped};
+use crate::bench::sample::{Analysis, Order, Sabotage, Sample};
 use crate::bench::stats::{FEWEST_SAMPLES, Interval};
 use crate::interrupt::Interrupt;
+use crate::report;
 use measure::{Bench, Plan};
 
 /// What is varied.
@@ -188,6 +188,30 @@ pub(crate) struct Swept {
 }
 
 impl Swept {
+    /// The same as a comparison in which nothing was ranked, for its page.
+    fn results(&self) -> Results {
+        Results {
+            schema_version: self.schema_version,
+            begun: self.begun.clone(),
+            took_s: self.took_s,
+            command: self.command.clone(),
+            stopped: self.stopped,
+            host: self.host.clone(),
+            analysis: Analysis::TextStats.name().to_owned(),
+            runs: self.runs,
+            drop_caches: false,
+            budget_s: self.budget_s,
+            corpora: Vec::new(),
+            recommendation: None,
+            recommendations: Vec::new(),
+            goals: Vec::new(),
+            sweeps: self.sweeps.clone(),
+            units: self.units.clone(),
+            baseline: None,
+            notes: self.notes.clone(),
+        }
+    }
+
     fn is_whole(&self) -> bool {
         let mut sweeps = self.sweeps.iter();
         sweeps.all(|sweep| {
@@ -264,7 +288,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 
-    /// Write the results to DIR/sweep.json too
+    /// Also write a page with charts, and the same as Markdown, CSV and JSON into this directory: report.html, report.md,
+    /// sweep.csv, sweep.json
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     report: Option<PathBuf>,
 }
@@ -313,7 +338,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         notes,
     };
     if let Some(directory) = &args.report {
-        report(&swept, directory)?;
+        let beside = [("sweep.csv", text::csv(&swept)), ("sweep.json", json(&swept)?)];
+        report::save_with(&swept.results(), directory, beside)?;
     }
     write(&match args.format {
         Format::Json => json(&swept)?,
@@ -435,14 +461,6 @@ impl Bench for Processes<'_> {
 
 fn json(swept: &Swept) -> Result<String> {
     Ok(serde_json::to_string(swept).context("cannot write the results as JSON")? + "\n")
-}
-
-/// What is to be kept of it.
-fn report(swept: &Swept, directory: &Path) -> Result<()> {
-    let path = directory.join("sweep.json");
-    fs::create_dir_all(directory)
-        .and_then(|()| fs::write(&path, json(swept).map_err(io::Error::other)?))
-        .with_context(|| format!("cannot write {}", polyread_core::Escaped(path.as_os_str())))
 }
 
 fn write(text: &str) -> Result<()> {
