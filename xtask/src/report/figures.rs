@@ -17,6 +17,14 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Seconds that somebody waited.
+pub(crate) fn long(seconds: f64) -> String {
+    match rounded(seconds) {
+        s if s < 60 => format!("{s} s"),
+        s => format!("{} min {} s", s / 60, s % 60),
+    }
+}
+
 /// Both ends of an interval, with the unit once where it is the same.
 pub(crate) fn range(low: &str, high: &str) -> String {
     match (low.rsplit_once(' '), high.rsplit_once(' ')) {

@@ -135,7 +135,7 @@ pub(super) fn method(results: &Results) -> Section {
     let host = &results.host;
     let mut pairs = vec![
         Pair::new("Begun", figures::printable(&results.begun)),
-        Pair::new("Took", figures::duration(results.took_s)),
+        Pair::new("Took", figures::long(results.took_s)),
         Pair::new("Processor", figures::printable(&host.cpu)),
         Pair::new("Cores", host.cores.to_string()),
         Pair::new("Memory", figures::memory(host.memory_bytes as f64)),
@@ -144,7 +144,7 @@ pub(super) fn method(results: &Results) -> Section {
         Pair::new("Analysis", figures::printable(&results.analysis)),
         Pair::new("Samples", format!("{} for each contestant, fewer where one takes long", results.runs)),
     ];
-    pairs.extend(results.budget_s.map(|budget| Pair::new("Budget", figures::duration(budget))));
+    pairs.extend(results.budget_s.map(|budget| Pair::new("Budget", figures::long(budget))));
     pairs.extend(
         results
             .corpora
