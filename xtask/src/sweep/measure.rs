@@ -145,7 +145,8 @@ pub(super) fn measure(plan: &Plan, bench: &mut dyn Bench, mut rng: Pcg64Mcg, pro
 /// interval then, whatever else is slow.
 fn fit(turns: &mut [Turn], seconds: f64) {
     let mut allowance = ALLOWANCE;
-    while turns.iter().any(|turn| turn.own > 1)
+    // Who had no trial will have no sample, and costs nothing.
+    while turns.iter().any(|turn| turn.own > 1 && turn.cost_s > 0.0)
         && turns.iter().map(|it| it.own as f64 * it.cost_s).sum::<f64>() > seconds
     {
         allowance *= 0.9;
