@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use indicatif::HumanCount;
 use polyread_cli::Strategy;
 
 use super::parked::What;
@@ -238,7 +239,7 @@ impl<'a> Scales<'a> {
             low: slope.low,
             high: slope.high,
             seed_bytes: self.seed_bytes,
-            how: format!("{}, of {first} to {last}{shared}", self.what),
+            how: format!("{}, of {} to {}{shared}", self.what, HumanCount(*first), HumanCount(*last)),
         })
     }
 }
