@@ -28,6 +28,7 @@ pub(crate) mod recommend;
 mod residency;
 pub(crate) mod results;
 pub(crate) mod sample;
+pub(crate) mod schema;
 pub(crate) mod stats;
 pub(crate) mod timeline;
 

@@ -31,6 +31,7 @@ enum Command {
     Report(report::Args),
     Links(links::Args),
     Figures(figures::Args),
+    Schema(bench::schema::Args),
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
     Sample(bench::sample::Args),
@@ -55,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Links(args) => links::run(&args),
         Command::Figures(args) => figures::run(&args),
+        Command::Schema(args) => bench::schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => bench::timeline::run(&args).map(|()| ExitCode::SUCCESS),
         Command::NaiveWorker(args) => bench::naive::work(&args).map(|()| ExitCode::SUCCESS),

@@ -28,6 +28,7 @@ use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bench::Corpus;
@@ -42,7 +43,7 @@ use crate::report;
 use measure::{Bench, Plan};
 
 /// What is varied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Over {
     /// Threads, tasks, processes or rings that read at the same time
@@ -58,7 +59,7 @@ pub(crate) enum Over {
 }
 
 /// The curves of one sweep.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Sweep {
     pub(crate) over: Over,
     /// The tree, or what each tree of the sweep is like.
@@ -76,14 +77,14 @@ pub(crate) struct Sweep {
 }
 
 /// One strategy.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Curve {
     pub(crate) strategy: String,
     /// From left to right.
     pub(crate) points: Vec<Point>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Point {
     /// What was varied, in the unit of its axis. A threshold may be 0.
     pub(crate) at: f64,
@@ -103,7 +104,7 @@ pub(crate) struct Point {
 }
 
 /// From here on the second is faster than the first, which was faster before.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Crossover {
     /// Interpolated between the two points that it lies between.
     pub(crate) at: f64,
@@ -119,7 +120,7 @@ pub(crate) struct Crossover {
 }
 
 /// A point that has no figures.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Failed {
     pub(crate) strategy: String,
     pub(crate) at: f64,
@@ -128,7 +129,7 @@ pub(crate) struct Failed {
 }
 
 /// The memory that one more unit of concurrency costs.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Unit {
     /// `task`, `thread`, `process` or `ring`.
     pub(crate) unit: String,
@@ -169,7 +170,7 @@ impl Curve {
 }
 
 /// All that one call of the command came to.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Swept {
     pub(crate) schema_version: u32,
     /// When it began, in UTC, as RFC 3339 writes it.

@@ -89,6 +89,81 @@ fn json_has_the_keys_that_scripts_know() {
     }
 }
 
+/// What is in the schema beside what the design of the project settled must not push that out.
+#[test]
+fn the_schema_in_the_book_describes_what_is_printed_and_has_every_settled_key() {
+    let schema = include_str!("../../docs/bench.schema.json");
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    let required = |object: &Value| {
+        let keys = object["required"].as_array().unwrap().iter();
+        keys.map(|key| key.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (object, keys) in [
+        (&schema, &["schema_version", "host", "corpora", "recommendation"][..]),
+        (&schema["$defs"]["CorpusResult"], &["name", "files", "bytes", "cells", "fastest"]),
+        (
+            &schema["$defs"]["Cell"],
+            &[
+                "strategy",
+                "kind",
+                "cache",
+                "median_s",
+                "ci_low_s",
+                "ci_high_s",
+                "samples_s",
+                "files_per_s",
+                "bytes_per_s",
+                "peak_rss_bytes",
+                "cpu_s",
+                "failed",
+                "verified",
+                "totals",
+            ],
+        ),
+        (&schema["$defs"]["Totals"], &["files", "bytes", "words", "chars", "lines"]),
+    ] {
+        let has = required(object);
+        assert!(keys.iter().all(|key| has.iter().any(|it| it == key)), "{keys:?} in {has:?}");
+    }
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let tree = tree();
+    let report = tree.path().with_extension("report");
+    let output = bench(&[
+        "--runs",
+        "1",
+        "--cache",
+        "both",
+        "--peers",
+        "--no-twins",
+        "--strategy",
+        "rayon",
+        "--strategy",
+        "multiprocess",
+        "--format",
+        "json",
+        "--report",
+        report.to_str().unwrap(),
+        tree.path().to_str().unwrap(),
+    ]);
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let saved: Value = serde_json::from_slice(&fs::read(report.join("results.json")).unwrap()).unwrap();
+    fs::remove_dir_all(report).unwrap();
+    for results in [&printed, &saved] {
+        let wrong: Vec<_> = validator.iter_errors(results).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+    // What only a report measures is in it.
+    assert!(!printed["corpora"][0]["timelines"].as_array().unwrap().is_empty(), "{printed}");
+    assert!(!printed["sweeps"].as_array().unwrap().is_empty() && !printed["units"].as_array().unwrap().is_empty());
+    // The schema does say no.
+    let mut wrong = printed.clone();
+    wrong["corpora"][0]["cells"][0]["median_s"] = "soon".into();
+    assert!(!validator.is_valid(&wrong));
+    wrong = printed;
+    wrong.as_object_mut().unwrap().remove("host");
+    assert!(!validator.is_valid(&wrong));
+}
+
 #[test]
 fn text_ranks_the_strategies_and_shows_floor_and_twins() {
     let tree = tree();

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use polyread_core::Escaped;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
@@ -21,7 +22,7 @@ use super::results::{Cell, CorpusResult, Results, SCHEMA_VERSION};
 use super::stats::{Interval, Medians, median};
 
 /// This comparison, held against an earlier one.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Comparison {
     /// When the earlier one began.
     pub(crate) begun: String,
@@ -32,7 +33,7 @@ pub(crate) struct Comparison {
 }
 
 /// One contestant then and now.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Row {
     pub(crate) corpus: String,
     pub(crate) cache: Cache,
@@ -46,7 +47,7 @@ pub(crate) struct Row {
     pub(crate) verdict: Verdict,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     Slower,

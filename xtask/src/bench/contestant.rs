@@ -1,6 +1,7 @@
 //! Who takes part: the strategies, the naive twin of each, the floor in its two forms, and the peers.
 
 use polyread_cli::Strategy;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::floor::Loop;
@@ -22,7 +23,7 @@ pub(crate) enum Contestant {
 }
 
 /// What a line of the table stands for. Only strategies are ranked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     Strategy,

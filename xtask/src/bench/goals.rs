@@ -1,5 +1,6 @@
 //! polyread's own goals, held against what was measured: ratios of one run, so that they mean the same on any machine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
@@ -14,7 +15,7 @@ pub(crate) struct Measure {
 }
 
 /// A goal and how far it is.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Goal {
     pub(crate) corpus: String,
     pub(crate) cache: Cache,
@@ -32,7 +33,7 @@ pub(crate) struct Goal {
 }
 
 /// What a figure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum What {
     /// Time of the fastest strategy by time of the floor.
@@ -47,7 +48,7 @@ pub(crate) enum What {
     BestToAny,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     /// Even the far end of the interval is within the limit.

@@ -3,13 +3,14 @@
 use std::fs;
 
 use nix::sys::resource::{UsageWho, getrusage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::results::Cell;
 use super::stats::median;
 
 /// Ratios, but where something else is said. `None` where it could not be told.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Noise {
     /// How far samples of the same contestant usually lie from their median: the median of that over the contestants.
     pub(crate) spread: Option<f64>,

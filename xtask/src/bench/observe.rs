@@ -19,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::process::Pid;
 use rustix::thread::gettid;
 use rustix::time::{ClockId, clock_gettime};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use calls::Counter;
@@ -28,7 +29,7 @@ pub(crate) use calls::available as system_calls_available;
 
 /// The most that was seen at any one moment, over all processes of a contestant together. A moment is as long as a look:
 /// the processes are asked one after the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Observed {
     /// Physical memory in bytes, where what processes share counts once (`Pss` of `smaps_rollup`). Looked at less often than
     /// the rest, but always at the end of a strategy's run, while its workers are still there. `None` where the kernel does

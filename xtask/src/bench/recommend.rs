@@ -5,6 +5,7 @@ use std::path::Path;
 
 use polyread_core::Discovery;
 use polyread_core::advise::{Characteristics, choose};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
@@ -14,7 +15,7 @@ use super::stats::Interval;
 use crate::sweep::{Over, Sweep};
 
 /// The advice for one corpus in one state of the cache.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Recommendation {
     pub(crate) corpus: String,
     pub(crate) cache: Cache,
@@ -36,20 +37,20 @@ pub(crate) struct Recommendation {
     pub(crate) code: String,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) why: String,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Next {
     pub(crate) strategy: String,
     pub(crate) ratio: Interval,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct SeedRule {
     pub(crate) strategy: String,
     pub(crate) why: String,

@@ -15,6 +15,7 @@ use polyread_core::Escaped;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of paths that one process is asked about: far below what a command line may have, and enough that its start does
@@ -25,7 +26,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 const NAMED: usize = 3;
 
 /// What was found in the cache.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Resident {
     /// In whole pages.
     #[serde(rename = "resident_bytes")]

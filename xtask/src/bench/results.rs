@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Comparison;
@@ -22,7 +23,7 @@ use crate::sweep::{Sweep, Unit};
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
 /// All of one comparison.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Results {
     pub(crate) schema_version: u32,
     /// When it began, in UTC, as RFC 3339 writes it.
@@ -38,7 +39,6 @@ pub(crate) struct Results {
     /// Samples that each contestant has that is not too slow for so many, before more are added.
     pub(crate) runs: usize,
     /// Whether directories and inodes were cold too, where the cache was.
-    #[serde(default)]
     pub(crate) drop_caches: bool,
     /// Seconds that it was to take at the most.
     pub(crate) budget_s: Option<f64>,
@@ -47,23 +47,19 @@ pub(crate) struct Results {
     /// the cache.
     pub(crate) recommendation: Option<String>,
     /// For each corpus and state of the cache.
-    #[serde(default)]
     pub(crate) recommendations: Vec<Recommendation>,
     pub(crate) goals: Vec<Goal>,
     /// How cost grows as work grows: empty unless it was asked for.
-    #[serde(default)]
     pub(crate) sweeps: Vec<Sweep>,
     /// The memory that one more task, thread or process costs: empty unless it was asked for.
-    #[serde(default)]
     pub(crate) units: Vec<Unit>,
     /// Held against an earlier comparison, if one was given.
-    #[serde(default)]
     pub(crate) baseline: Option<Comparison>,
     /// Who was left out, and why.
     pub(crate) notes: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Stopped {
     /// Ctrl-C or SIGTERM.
@@ -71,7 +67,7 @@ pub(crate) enum Stopped {
 }
 
 /// What was measured on one tree.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct CorpusResult {
     pub(crate) name: String,
     pub(crate) path: String,
@@ -91,7 +87,6 @@ pub(crate) struct CorpusResult {
     /// How quiet the machine was, by state of the cache.
     pub(crate) noise: BTreeMap<Cache, Noise>,
     /// One run of each strategy: who read what when. Empty unless it was asked for.
-    #[serde(default)]
     pub(crate) timelines: Vec<Timeline>,
     /// The goals that hold for it, if there are any.
     #[serde(skip)]
@@ -101,7 +96,7 @@ pub(crate) struct CorpusResult {
 /// One contestant on one corpus in one state of the cache.
 ///
 /// Figures that a sample has one of are medians over the samples, but where something else is said.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Cell {
     /// The contestant's name, whatever its kind.
     pub(crate) strategy: String,
@@ -153,7 +148,7 @@ pub(crate) struct Cell {
 }
 
 /// A contestant whose sample failed.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Failure {
     pub(crate) strategy: String,
     pub(crate) kind: Kind,

@@ -22,6 +22,7 @@ use polyread_cli::{PortableAnalysis, Strategy, Tuning};
 use polyread_core::{ByteCount, Contents, Discovery, Escaped, Job, Limits, TextCounts, TextStats};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::time::{ClockId, clock_gettime};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -227,7 +228,7 @@ impl AddAssign for Found {
 }
 
 /// Sums over the files that were read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Totals {
     pub(crate) files: u64,
     pub(crate) bytes: u64,

@@ -2,6 +2,7 @@
 
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Resamples of the bootstrap. With a thousand the ends of a 95% interval are good to a few percent of its width; more
@@ -17,7 +18,7 @@ pub(crate) const FEWEST_SAMPLES: usize = 6;
 const FAR: f64 = 3.5;
 
 /// A figure with its 95% interval: of the time of a cell, or of the ratio of two.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Interval {
     pub(crate) value: f64,
     pub(crate) low: f64,

@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use polyread_cli::{PortableAnalysis, Strategy, Worker};
 use polyread_core::{ByteCount, Contents, Discovery, Job, TextStats};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Corpus;
@@ -23,7 +24,7 @@ use clock::{Clock, Thread, name_of, now_ns};
 use lanes::Lanes;
 
 /// One run of one strategy.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Timeline {
     pub(crate) strategy: String,
     pub(crate) cache: Cache,
@@ -36,17 +37,17 @@ pub(crate) struct Timeline {
 }
 
 /// What one worker did.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Lane {
     /// Such as `thread-1`, `process-4711` or `ring-0`, as records say; `blocking thread 1` for those on which the tasks of a
     /// runtime read. With the side in front where a run has two: `large: thread-0`.
     pub(crate) worker: String,
-    /// In the order of time; none overlaps another. At most 600: where there were more, short ones were made one.
+    /// In the order of time; none overlaps another. At most 200: where there were more, short ones were made one.
     pub(crate) spans: Vec<Span>,
 }
 
 /// A stretch of time in which a worker read one file, or several small ones one after the other.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Span {
     /// Seconds since the run began, as the next.
     pub(crate) start_s: f64,

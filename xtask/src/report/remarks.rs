@@ -14,14 +14,24 @@ pub(crate) const STOPPED: &str =
     "Stopped by a signal before its time: what is here is finished, what is missing was not measured.";
 
 /// What the columns are, for people.
-pub(crate) const COLUMNS: &str = "Speed-up is of strategies, against the slowest of them; vs twin is against the naive twin of the same \
+const COLUMNS: &str = "Speed-up is of strategies, against the slowest of them; vs twin is against the naive twin of the same \
     model. The floor lists, then opens, reads and closes on all cores and counts nothing; tuned, it is the fastest such loop that was \
     found. Intervals that overlap are a tie.";
+
+/// For where there are peers.
+const PEERS: &str = " Peers are programs of others, verified by what they count as polyread does: see docs/output.md.";
+
+/// What the columns are, and who is in the rows.
+pub(crate) fn columns(results: &Results) -> String {
+    let has_peers = results.corpora.iter().flat_map(|corpus| &corpus.cells).any(|cell| cell.kind == Kind::Peer);
+    COLUMNS.to_owned() + if has_peers { PEERS } else { "" }
+}
 
 /// What was measured and where.
 pub(crate) fn tree(corpus: &CorpusResult, cache: Cache, results: &Results) -> String {
     let files = figures::many(corpus.files, "file");
-    format!("{files}, {}, {} cache, {}", DecimalBytes(corpus.bytes), cache.name(), results.analysis)
+    let dropped = if results.drop_caches && cache == Cache::Cold { " (directories and inodes too)" } else { "" };
+    format!("{files}, {}, {} cache{dropped}, {}", DecimalBytes(corpus.bytes), cache.name(), results.analysis)
 }
 
 /// Who is fastest, and who cannot be told apart from it.
@@ -69,6 +79,7 @@ pub(crate) fn notices(corpus: &CorpusResult, cache: Cache) -> Vec<Notice> {
         Notice::error(format!("FAILED, not ranked: {strategy}: {error}"))
     }));
     notices.extend(unverified(corpus, cache).map(Notice::care));
+    notices.extend(not_evicted(corpus, cache).map(Notice::care));
     if let Some(failed) = corpus.ranked(cache).next().map(|cell| cell.failed).filter(|failed| *failed > 0) {
         notices.push(Notice::care(format!("{} could not be read, by any of them", figures::many(failed, "file"))));
     }
@@ -96,7 +107,9 @@ fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
 pub(crate) fn fewer_samples(corpus: &CorpusResult, cache: Cache, runs: usize) -> Option<String> {
     let fewer = corpus.cells.iter().filter(|cell| cell.cache == cache && cell.samples_s.len() < runs);
     let fewer: Vec<_> = fewer.map(|cell| format!("{} {}", cell.strategy, cell.samples_s.len())).collect();
-    (!fewer.is_empty()).then(|| format!("Fewer than {runs} samples, because one takes so long: {}", fewer.join(", ")))
+    (!fewer.is_empty()).then(|| {
+        format!("Fewer than {runs} samples, because one takes so long or the time was over: {}", fewer.join(", "))
+    })
 }
 
 /// Whose samples found the cache in another state than it should have been in.
@@ -108,6 +121,16 @@ fn unverified(corpus: &CorpusResult, cache: Cache) -> Option<String> {
         let (name, stored) = (cache.name(), DecimalBytes(stored));
         format!("UNVERIFIED, not known to be {name}: of {stored} came from storage, at the worst: {}", said.join(", "))
     })
+}
+
+/// What the kernel did not let go of before the sample that had most of it.
+fn not_evicted(corpus: &CorpusResult, cache: Cache) -> Option<String> {
+    let resident = corpus.cells.iter().filter(|cell| cell.cache == cache).filter_map(|cell| cell.resident.as_ref());
+    let worst = resident.max_by_key(|resident| resident.bytes).filter(|resident| resident.files > 0)?;
+    let more = if worst.files > worst.first.len() as u64 { ", ..." } else { "" };
+    let (bytes, files) = (DecimalBytes(worst.bytes), figures::many(worst.files, "file"));
+    let names: Vec<_> = worst.first.iter().map(|name| figures::printable(name)).collect();
+    Some(format!("NOT EVICTED, still in the cache: {bytes} of {files}: {}{more}", names.join(", ")))
 }
 
 /// How quiet the machine was, as far as it could be told.

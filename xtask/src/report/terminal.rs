@@ -100,7 +100,7 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     }
     if results.rankings().next().is_some() {
         text.push('\n');
-        text += &wrapped(remarks::COLUMNS, screen.width);
+        text += &wrapped(&remarks::columns(results), screen.width);
     }
     if !left_out.is_empty() {
         let said =

@@ -11,10 +11,10 @@ use super::{Lane, Span};
 
 /// Spans of a lane, at most. On a screen a shorter one could not be seen; so in a lane those that are shorter than this part
 /// of the run become one with their neighbours.
-const MOST_SPANS: usize = 600;
+const MOST_SPANS: usize = 200;
 
 /// Lanes, at most: those that were busy for longest.
-const MOST_LANES: usize = 64;
+const MOST_LANES: usize = 32;
 
 /// A lane is made shorter when it has come to have so many spans.
 const SPANS_AT_HAND: usize = 8 * MOST_SPANS;

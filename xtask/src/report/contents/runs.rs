@@ -157,7 +157,7 @@ pub(super) fn method(results: &Results) -> Section {
              that a machine that slows down slows all of them. Each had a trial before. Whoever finds other totals than the sequential \
              reader is not ranked. Intervals are 95% bootstrap intervals of the median.",
         ),
-        text(remarks::COLUMNS),
+        text(remarks::columns(results)),
         Block::Pairs { is_advice: false, pairs },
         Block::Code(Code {
             label: "The command that repeats it".to_owned(),
