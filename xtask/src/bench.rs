@@ -52,7 +52,7 @@ use crate::{fixtures, report};
 use baseline::Comparison;
 use cold::Cache;
 use contestant::Contestant;
-use measure::Laboratory;
+use measure::{Laboratory, Plan};
 use progress::Progress;
 use results::Results;
 use sample::{Analysis, Order, Sabotage, Sample, Settings};
@@ -179,49 +179,13 @@ pub(crate) struct Corpus {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if args.drop_caches {
-        if args.cache == Caches::Warm {
-            let told = "--drop-caches is of no use with a warm cache: add --cache cold or --cache both\n";
-            clap::Error::raw(ErrorKind::ArgumentConflict, told).exit();
-        }
-        // To learn that it is not allowed before minutes are spent.
-        cold::drop_caches()?;
-    }
     let begun = SystemTime::now();
-    // Before minutes are spent on what it is to be compared with.
-    let baseline = args.baseline.as_deref().map(Results::load).transpose()?;
-    if let Some(baseline) = baseline.as_ref().filter(|it| it.analysis != args.analysis.name()) {
-        bail!("the baseline is of --analysis {}, and this is of {}", baseline.analysis, args.analysis.name());
-    }
+    let baseline = prepare(args)?;
     let corpora = corpora(args)?;
-    let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
-    let strategies = Strategy::ALL.into_iter();
-    let strategies = strategies.filter(|it| args.strategies.is_empty() || args.strategies.contains(it));
-    let strategies: Vec<_> = strategies.collect();
-    let (party, mut notes) = contestant::party(&strategies, !args.no_twins, args.peers);
-    if let Err(reason) = observe::system_calls_available() {
-        notes.push(format!("System calls were not counted: {reason}."));
-    }
-    let caches = match args.cache {
-        Caches::Warm => vec![Cache::Warm],
-        Caches::Cold => vec![Cache::Cold],
-        Caches::Both => vec![Cache::Warm, Cache::Cold],
-    };
-
-    if caches.contains(&Cache::Cold) {
-        notes.extend(residency::available().err());
-    }
-    let patience = match args.runs {
-        // Who says how many wants so many.
-        Some(_) => Duration::ZERO,
-        None if args.quick => QUICK_PATIENCE,
-        None => PATIENCE,
-    };
-    let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
-    // The page needs its part of it.
-    let share = if args.report.is_some() { 1.0 - extras::SHARE } else { 1.0 };
-    let measuring = budget.map(|budget| budget.mul_f64(share));
-    let plan = measure::Plan { party, caches, runs, budget: measuring, patience };
+    let strategies: Vec<_> =
+        Strategy::ALL.into_iter().filter(|it| args.strategies.is_empty() || args.strategies.contains(it)).collect();
+    let (plan, mut notes) = plan(args, &strategies);
+    // Not before: trees that are being made end at once.
     let interrupt = Interrupt::watch().context("cannot listen to signals")?;
     let started = Instant::now();
     let mut lab = Processes { args, interrupt: &interrupt, begun: started, room: peers::Room::default() };
@@ -229,7 +193,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
     let measured = measure::measure(&corpora, &plan, &mut lab, rng, Progress::new())?;
     notes.extend(measured.notes);
-    notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));
+
     let mut results = Results {
         schema_version: results::SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
@@ -238,9 +202,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         stopped: None,
         host: host::Host::read(),
         analysis: args.analysis.name().to_owned(),
-        runs,
+        runs: plan.runs,
         drop_caches: args.drop_caches,
-        budget_s: budget.map(|budget| budget.as_secs_f64()),
+        budget_s: args.budget.map(f64::from),
         recommendation: recommend::overall(&measured.corpora),
         recommendations: Vec::new(),
         // They were set for the analysis that counts.
@@ -252,21 +216,21 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         corpora: measured.corpora,
     };
     if args.report.is_some() && interrupt.signal().is_none() {
-        let (analysis, until) = (args.analysis, budget.map(|budget| started + budget));
-        let extras = extras::Extras {
+        extras::Extras {
             corpora: &corpora,
             strategies: &strategies,
             caches: &plan.caches,
-            analysis,
-            until,
+            analysis: args.analysis,
+            until: args.budget().map(|budget| started + budget),
             interrupt: &interrupt,
-        };
-        extras.add(&mut results);
+        }
+        .add(&mut results);
     }
     results.recommendations = recommend::each(&results.corpora, &results.sweeps);
+    results.baseline = baseline.map(|before| Comparison::of(&results, &before));
     results.stopped = interrupt.signal().map(|_| results::Stopped::Signal);
     results.took_s = begun.elapsed().unwrap_or_default().as_secs_f64();
-    results.baseline = baseline.map(|before| Comparison::of(&results, &before));
+
     if let Some(directory) = &args.report {
         report::save(&results, directory)?;
     }
@@ -278,6 +242,59 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None if results.all_verified() => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     })
+}
+
+/// Whatever can be found to be in the way before minutes are spent; and what is to be compared with.
+fn prepare(args: &Args) -> Result<Option<Results>> {
+    if args.drop_caches {
+        if args.cache == Caches::Warm {
+            let told = "--drop-caches is of no use with a warm cache: add --cache cold or --cache both\n";
+            clap::Error::raw(ErrorKind::ArgumentConflict, told).exit();
+        }
+        cold::drop_caches()?;
+    }
+    if let Some(directory) = &args.report {
+        report::prepare(directory)?;
+    }
+    let baseline = args.baseline.as_deref().map(Results::load).transpose()?;
+    if let Some(baseline) = baseline.as_ref().filter(|it| it.analysis != args.analysis.name()) {
+        bail!("the baseline is of --analysis {}, and this is of {}", baseline.analysis, args.analysis.name());
+    }
+    Ok(baseline)
+}
+
+/// What is to be measured, and what is to be said about what is not.
+fn plan(args: &Args, strategies: &[Strategy]) -> (Plan, Vec<String>) {
+    let (party, mut notes) = contestant::party(strategies, !args.no_twins, args.peers);
+    if let Err(reason) = observe::system_calls_available() {
+        notes.push(format!("System calls were not counted: {reason}."));
+    }
+    let caches = match args.cache {
+        Caches::Warm => vec![Cache::Warm],
+        Caches::Cold => vec![Cache::Cold],
+        Caches::Both => vec![Cache::Warm, Cache::Cold],
+    };
+    if caches.contains(&Cache::Cold) {
+        notes.extend(residency::available().err());
+    }
+    notes.extend(args.sabotage.iter().map(|(name, how)| format!("{name} was sabotaged on purpose: {how}.")));
+    let patience = match args.runs {
+        // Who says how many wants so many.
+        Some(_) => Duration::ZERO,
+        None if args.quick => QUICK_PATIENCE,
+        None => PATIENCE,
+    };
+    // The page needs its part of it.
+    let share = if args.report.is_some() { 1.0 - extras::SHARE } else { 1.0 };
+    let budget = args.budget().map(|budget| budget.mul_f64(share));
+    let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
+    (Plan { party, caches, runs, budget, patience }, notes)
+}
+
+impl Args {
+    fn budget(&self) -> Option<Duration> {
+        self.budget.map(|seconds| Duration::from_secs(seconds.into()))
+    }
 }
 
 /// The laboratory proper: each sample in a process of its own.

@@ -118,12 +118,23 @@ pub(crate) fn save(results: &Results, directory: &Path) -> Result<()> {
 pub(crate) fn save_with(results: &Results, directory: &Path, beside: [(&str, String); 2]) -> Result<()> {
     let document = Document::of(results);
     let page = [("report.html", page::render(&document)?), ("report.md", markdown::render(&document))];
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", Escaped(directory.as_os_str())))?;
+    prepare(directory)?;
     for (name, content) in page.into_iter().chain(beside) {
         let path = directory.join(name);
         replace(&path, &content).with_context(|| format!("cannot write {}", Escaped(path.as_os_str())))?;
     }
     Ok(())
+}
+
+/// Makes the directory of a report, if it is not there, and finds out whether it can be written to.
+///
+/// # Errors
+///
+/// It cannot be made, or not be written to.
+pub(crate) fn prepare(directory: &Path) -> Result<()> {
+    let shown = Escaped(directory.as_os_str());
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {shown}"))?;
+    Builder::new().tempfile_in(directory).map(drop).with_context(|| format!("cannot write into {shown}"))
 }
 
 fn json(results: &Results) -> Result<String> {

@@ -309,6 +309,10 @@ enum Format {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let begun = SystemTime::now();
+    if let Some(directory) = &args.report {
+        // Before minutes are spent.
+        report::prepare(directory)?;
+    }
     let runs = args.runs.map_or(if args.quick { QUICK_RUNS } else { RUNS }, usize::from);
     let budget = args.budget.map(|seconds| Duration::from_secs(seconds.into()));
     let (mut sweeps, mut units, mut notes) = (Vec::new(), Vec::new(), Vec::new());

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -349,11 +351,70 @@ fn nothing_to_read_is_not_ranked() {
 }
 
 #[test]
+fn what_is_finished_when_it_is_interrupted_is_written() {
+    let tree = tree();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(["bench", "--runs", "1000", "--format", "json"]).arg(tree.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut begun = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut begun).unwrap();
+        assert!(begun.starts_with("measuring on"), "{begun}");
+        // Whatever is finished by then: it is right at any time.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(results["stopped"], "signal");
+        for corpus in results["corpora"].as_array().unwrap() {
+            assert_eq!(corpus["failures"], serde_json::json!([]), "{corpus}");
+            for cell in corpus["cells"].as_array().unwrap() {
+                assert!(!cell["samples_s"].as_array().unwrap().is_empty() && cell["verified"] == true, "{cell}");
+            }
+        }
+    }
+}
+
+/// A strategy that counts one word too many is found out by every sample, and one that is slower by an earlier run.
+#[test]
+fn what_is_sabotaged_is_noticed() {
+    let tree = tree();
+    let path = tree.path().to_str().unwrap();
+    let output = bench(&["--runs", "2", "--format", "json", "--sabotage", "rayon=miscount", path]);
+    assert_eq!(output.status.code(), Some(1));
+    let results: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cells = results["corpora"][0]["cells"].as_array().unwrap();
+    let rayon = cells.iter().find(|cell| cell["strategy"] == "rayon").unwrap();
+    assert_eq!((&rayon["verified"], &rayon["tie"], &rayon["to_fastest"]), (&false.into(), &false.into(), &Value::Null));
+    assert_ne!(results["corpora"][0]["fastest"]["warm"], "rayon");
+    for advice in results["recommendations"].as_array().unwrap() {
+        let ranked = [&advice["strategy"], &advice["ties"], &advice["next"]].map(Value::to_string);
+        assert!(!ranked.concat().contains("rayon"), "{advice}");
+    }
+
+    let before = tree.path().with_extension("before.json");
+    fs::write(&before, serde_json::to_vec(&json(&["--runs", "6", "--no-twins", path])).unwrap()).unwrap();
+    // By so much that no noise hides it.
+    let sabotage = ["--runs", "6", "--no-twins", "--sabotage", "rayon=slow:10000"];
+    let output = bench(&[&sabotage[..], &["--baseline", before.to_str().unwrap(), path]].concat());
+    fs::remove_file(before).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let slower: Vec<_> = text.lines().filter(|line| line.trim_start().starts_with("SLOWER")).collect();
+    assert!(slower.iter().any(|line| line.contains("rayon")), "{text}");
+}
+
+#[test]
 fn what_cannot_be_compared_says_why() {
     for (arguments, said) in [
         (&["/not/there"][..], "cannot read /not/there"),
         (&["--profile", "no-such"], "there is no profile 'no-such', only deep"),
         (&["--runs", "0", "."], "--runs"),
+        (&["--report", "/proc/no-such", "."], "cannot make /proc/no-such"),
+        (&["--baseline", "/not/there", "."], "cannot read /not/there"),
+        (&["--baseline", "/dev/null", "."], "/dev/null does not hold the results of a comparison"),
+        (&["--sabotage", "rayon=fast", "."], "'fast' is neither slow:PERCENT nor miscount"),
         (&["--strategy", "magic", "."], "sequential, rayon, tokio, async-std, hybrid, multiprocess, io-uring"),
     ] {
         let output = bench(arguments);
