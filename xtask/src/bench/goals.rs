@@ -40,6 +40,10 @@ pub(crate) enum What {
     BestToFloor,
     /// Time of any strategy by time of the floor.
     EveryToFloor,
+    /// Time of the fastest strategy by time of `find | xargs wc`.
+    BestToWc,
+    /// Time of the fastest strategy by time of the fastest of the readers in Python.
+    BestToPython,
     /// Bytes at the peak, in process.
     Memory,
     /// Cold: time of a strategy by time of its naive twin.
@@ -62,6 +66,14 @@ pub(crate) enum Verdict {
 /// Profile, most for the best strategy, most for every strategy.
 const TO_FLOOR: [(&str, f64, Option<f64>); 4] =
     [("small", 0.9, Some(1.5)), ("mixed", 1.5, Some(2.2)), ("large", 2.2, Some(3.0)), ("one", 2.2, None)];
+
+/// Profile, how many times faster than `find | xargs wc` the best is to be, and than the best reader in Python.
+const THAN_PEERS: [(&str, f64, f64); 4] =
+    [("small", 4.0, 15.0), ("mixed", 20.0, 60.0), ("large", 50.0, 100.0), ("one", 50.0, 100.0)];
+
+/// Peers take seconds and have a sample or two, while the goals are far off what the noise can do: a peer without an interval is
+/// taken to be within this factor of what was seen.
+const PEER_WITHIN: f64 = 2.0;
 
 const MEMORY_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
 const BEST_TO_ANY: f64 = 1.05;
@@ -102,6 +114,7 @@ impl Goal {
             let ratio = |cell| Self::ratio(corpus, What::EveryToFloor, cell, floor, limit);
             goals.extend(corpus.ranked(Cache::Warm).map(ratio));
         }
+        Self::than_peers(corpus, profile, goals);
         for cell in corpus.ranked(Cache::Warm) {
             let peak = cell.peak_rss_bytes as f64;
             // Its memory is that of several processes.
@@ -116,6 +129,27 @@ impl Goal {
                 verdict,
                 ..Self::ratio(corpus, What::Memory, cell, cell, None)
             });
+        }
+    }
+
+    fn than_peers(corpus: &CorpusResult, profile: &str, goals: &mut Vec<Self>) {
+        let limits = THAN_PEERS.iter().find(|limits| limits.0 == profile);
+        let (Some(best), Some(limits)) = (corpus.ranked(Cache::Warm).next(), limits) else { return };
+        let python = corpus.verified(Cache::Warm).find(|cell| cell.strategy.starts_with("python-"));
+        let wc = corpus.cell(Cache::Warm, "find-xargs-wc");
+        for (what, peer, faster) in [(What::BestToWc, wc, limits.1), (What::BestToPython, python, limits.2)] {
+            let Some(peer) = peer else { continue };
+            let mut goal = Self::ratio(corpus, what, best, peer, Some(1.0 / faster));
+            if best.has_interval() && !peer.has_interval() {
+                (goal.low, goal.high) =
+                    (best.ci_low_s / (peer.median_s * PEER_WITHIN), best.ci_high_s * PEER_WITHIN / peer.median_s);
+                goal.verdict = goal.limit.map(|limit| match () {
+                    () if goal.high <= limit => Verdict::Met,
+                    () if goal.low > limit => Verdict::Missed,
+                    () => Verdict::Open,
+                });
+            }
+            goals.push(goal);
         }
     }
 
@@ -154,6 +188,7 @@ mod tests {
     use crate::bench::Corpus;
     use crate::bench::contestant::Contestant;
     use crate::bench::floor::Loop;
+    use crate::bench::peers::{Model, Peer};
     use crate::bench::sample::{Found, Sample, Usage};
     use polyread_cli::Strategy::{Multiprocess, Rayon, Tokio};
 
@@ -196,6 +231,33 @@ mod tests {
         assert_eq!(goals(cells(), true), told.map(|(what, strategy, verdict)| (what, strategy.to_owned(), verdict)));
         assert!(goals(cells(), false).iter().all(|goal| goal.2.is_none()));
         assert!(Measure::of("tiny", true).is_none());
+    }
+
+    #[test]
+    fn a_peer_of_one_sample_is_judged_where_no_noise_can_hide_it() {
+        let warm = |contestant, seconds| cell(contestant, Cache::Warm, seconds, 1);
+        let peer = |contestant, seconds: f64| {
+            let found = Found::default();
+            let usage = Usage::default();
+            let sample = Sample { elapsed_s: seconds, peak_rss_bytes: 1, usage, observed: None, resident: None, found };
+            Cell::new(contestant, Cache::Warm, &sample, std::slice::from_ref(&sample), &Found::default(), 0)
+        };
+        let than = |wc: f64, python: f64| {
+            let cells = vec![
+                warm(Contestant::Strategy(Rayon), [0.1; 6]),
+                peer(Contestant::Peer(Peer::FindXargsWc), wc),
+                peer(Contestant::Peer(Peer::Python(Model::Threads)), python),
+            ];
+            let goals = goals(cells, true).into_iter();
+            goals
+                .filter(|goal| matches!(goal.0, What::BestToWc | What::BestToPython))
+                .map(|goal| goal.2)
+                .collect::<Vec<_>>()
+        };
+        // Four times and fifteen times as fast are asked for.
+        assert_eq!(than(1.0, 4.0), [Some(Verdict::Met); 2]);
+        assert_eq!(than(0.5, 2.0), [Some(Verdict::Open); 2]);
+        assert_eq!(than(0.1, 0.5), [Some(Verdict::Missed); 2]);
     }
 
     #[test]

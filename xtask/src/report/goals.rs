@@ -7,6 +7,8 @@ use crate::bench::goals::{Goal, Verdict, What};
 pub(crate) fn tables(goals: &[Goal]) -> Vec<Table> {
     let kinds = [
         ("Goals, warm: time / floor", What::BestToFloor, What::EveryToFloor),
+        ("Goals, warm: best / find-xargs-wc", What::BestToWc, What::BestToWc),
+        ("Goals, warm: best / best reader in Python", What::BestToPython, What::BestToPython),
         ("Goals, warm: peak memory", What::Memory, What::Memory),
         ("Goals, cold: time / naive twin; best / best of anything", What::BestToAny, What::ToTwin),
     ];
@@ -58,6 +60,7 @@ fn table(goals: &[Goal], head: &str, best: What, every: What) -> Option<Table> {
 fn held_against(goal: &Goal, is_named: bool) -> String {
     let figure = |figure: f64| match goal.what {
         What::Memory => figures::memory(figure),
+        What::BestToWc | What::BestToPython => format!("{figure:.4}"),
         _ => format!("{figure:.2}"),
     };
     let mut text = if is_named { format!("{} {}", goal.strategy, figure(goal.figure)) } else { figure(goal.figure) };
