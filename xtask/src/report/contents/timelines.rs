@@ -9,20 +9,28 @@ use crate::report::figures;
 /// Spans that all timelines of a page may have together: each is a hundred bytes or two.
 const MOST_SPANS: usize = 3_000;
 
+/// Said once, above the first drawing.
+const READING: &str = "A lane is a worker; a bar is a stretch in which it read, as high as the part of it in which it did. Shades \
+    alternate only to tell stretches apart. The axis is the same in all.";
+
 impl Place<'_> {
     pub(super) fn timelines(&self) -> Option<Part> {
         let timelines: Vec<_> = self.corpus.timelines.iter().filter(|it| it.cache == self.cache).collect();
         if timelines.is_empty() {
             return None;
         }
-        let said = "One run of each strategy, seen from its records: a lane for each worker, a bar for each stretch in which it read. \
-                    It does not count as a sample. All are along the same time.";
+        let said = "One run of each strategy, seen from its records. These runs are no samples: what is noted in them, and chance, makes \
+                    them take another time than the medians above.";
         let mut blocks = vec![Block::Text(said.to_owned())];
         let end = timelines.iter().map(|timeline| lanes::end(timeline)).fold(0.0, f64::max);
         let most_spans = MOST_SPANS / self.timelines.max(1);
         for (number, timeline) in timelines.iter().enumerate() {
             let id = self.id_of(&format!("timeline-{}", number + 1));
-            blocks.push(Block::Figure(figure(timeline, end, id, most_spans)));
+            let mut figure = figure(timeline, end, id, most_spans);
+            if number == 0 {
+                figure.reading = READING.to_owned();
+            }
+            blocks.push(Block::Figure(figure));
         }
         Some(self.part("timelines", "Who read what when", blocks))
     }
@@ -32,12 +40,15 @@ fn figure(timeline: &Timeline, end: f64, id: String, most_spans: usize) -> Figur
     let (drawn, rest) = lanes::drawn(timeline, most_spans);
     let mut caption = Vec::new();
     if !rest.is_empty() {
-        caption.push(format!("The first {} of {} workers are drawn.", drawn.len(), timeline.lanes.len()));
+        caption.push(format!("{} of {} workers are drawn.", drawn.len(), timeline.lanes.len()));
     }
     match timeline.not_shown {
         0 => {}
-        1 => caption.push("1 record has no place in it.".to_owned()),
-        n => caption.push(format!("{} records have no place in it.", figures::count(n as f64))),
+        1 => caption.push("1 file is not in it: it failed, was skipped, or its worker is left out.".to_owned()),
+        n => caption.push(format!(
+            "{} files are not in it: they failed, were skipped, or their workers are left out.",
+            figures::count(n as f64)
+        )),
     }
     let heads = ["worker", "files", "bytes", "busy", "longest", "its file"];
     let mut table = Table::new(format!("Workers of one run of {}", timeline.strategy), &heads, 1);
