@@ -30,7 +30,11 @@ impl Document {
         let day = results.begun.split('T').next().unwrap_or_default();
         let cores = figures::many(host.cores as u64, "core");
         Self {
-            title: "Which model reads these files fastest?".to_owned(),
+            title: if answers.is_empty() && !results.sweeps.is_empty() {
+                "How does each model's cost grow?".to_owned()
+            } else {
+                "Which model reads these files fastest?".to_owned()
+            },
             about: figures::printable(&format!("{day}, {}, {cores}, Linux {}", host.cpu, host.kernel)),
             lead: lead(results, &answers),
             notices: notices(results),
@@ -44,7 +48,7 @@ impl Document {
 fn lead(results: &Results, answers: &[Answer]) -> Lead {
     let said = |text: &str| Lead { before: text.to_owned(), ..Lead::default() };
     match answers {
-        [] if !results.sweeps.is_empty() => said("How each model's cost grows as its work grows."),
+        [] if !results.sweeps.is_empty() => said("One thing is varied, the rest stays."),
         [] => said("Nothing could be ranked."),
         [only] => {
             let ties = if only.ties.is_empty() { String::new() } else { format!(", {}", only.ties) };

@@ -40,7 +40,6 @@ pub(crate) struct Crossing {
     pub(crate) number: usize,
     /// Who overtakes whom.
     pub(crate) name: String,
-    pub(crate) is_certain: bool,
 }
 
 /// The height of a crossing's name.
@@ -83,11 +82,10 @@ impl Curves {
         marks.push(Mark::line((left, bottom), (right, bottom), "axis"));
         marks.push(Mark::text(((left + right) / 2.0, bottom + 38.0), Anchor::Middle, "tick", &*self.axes[0]));
         for (at, crossing) in self.crossings.iter().enumerate() {
-            let class = if crossing.is_certain { "" } else { " uncertain" };
             let x = x.at(crossing.x);
             // Each name has a line of its own, on the side where there is room; on a narrow page there is none.
             let up = if is_wide { top - 8.0 - NAME * (names - at - 1) as f64 } else { top - 9.0 };
-            marks.push(Mark::line((x, up - if is_wide { 8.0 } else { 0.0 }), (x, bottom), format!("crossing{class}")));
+            marks.push(Mark::line((x, up - if is_wide { 8.0 } else { 0.0 }), (x, bottom), "crossing"));
             let (anchor, beside, text) = match () {
                 () if !is_wide => (Anchor::Middle, 0.0, crossing.number.to_string()),
                 () if x > (left + right) / 2.0 => {
@@ -95,12 +93,7 @@ impl Curves {
                 }
                 () => (Anchor::Start, 6.0, format!("{}: {}", crossing.number, crossing.name)),
             };
-            marks.push(Mark::text(
-                (x + beside, up - if is_wide { 0.0 } else { 3.0 }),
-                anchor,
-                format!("crossing-name{class}"),
-                text,
-            ));
+            marks.push(Mark::text((x + beside, up - if is_wide { 0.0 } else { 3.0 }), anchor, "crossing-name", text));
         }
         for series in &self.series {
             let class = format!("s{}", series.style);

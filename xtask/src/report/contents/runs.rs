@@ -157,7 +157,6 @@ pub(super) fn method(results: &Results) -> Section {
              that a machine that slows down slows all of them. Each had a trial before. Whoever finds other totals than the sequential \
              reader is not ranked. Intervals are 95% bootstrap intervals of the median.",
         ),
-        text(remarks::columns(results)),
         Block::Pairs { is_advice: false, pairs },
         Block::Code(Code {
             label: "The command that repeats it".to_owned(),
@@ -166,6 +165,9 @@ pub(super) fn method(results: &Results) -> Section {
             is_long: false,
         }),
     ];
+    if results.rankings().next().is_some() {
+        blocks.insert(1, text(remarks::columns(results)));
+    }
     blocks.extend(results.notes.iter().map(|note| text(figures::printable(note))));
     Section {
         id: "method".to_owned(),

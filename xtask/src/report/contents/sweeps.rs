@@ -3,10 +3,11 @@
 use polyread_cli::Strategy;
 
 use super::text;
+use crate::bench::stats::FEWEST_SAMPLES;
 use crate::report::chart::Shape;
 use crate::report::charts::curves::{Crossing, Curves, Point, SHAPES, Series};
 use crate::report::charts::rows::{Item, Row, Rows};
-use crate::report::document::{Block, Figure, Key, Part, Section, Table};
+use crate::report::document::{Block, Figure, Key, Notice, Part, Section, Table};
 use crate::report::figures;
 use crate::report::scale::{Quantity, Scale};
 use crate::sweep::{self, Over, Sweep, Unit};
@@ -76,14 +77,17 @@ fn part(sweep: &Sweep, id: &str) -> Part {
             crossings: Vec::new(),
         }
     };
-    let mut times = chart("time", Quantity::Seconds, |point| [point.median_s, point.ci_low_s, point.ci_high_s]);
-    let mut crossovers: Vec<_> = sweep.crossovers.iter().collect();
+    let mut times = chart("time", Quantity::Seconds, |point| {
+        // The range of a few samples is no interval.
+        if point.has_interval() { [point.median_s, point.ci_low_s, point.ci_high_s] } else { [point.median_s; 3] }
+    });
+    // Those within the noise would bury the others, and say nothing.
+    let (mut crossovers, noise): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain);
     crossovers.sort_by(|a, b| a.at.total_cmp(&b.at));
     let crossings = crossovers.iter().enumerate().map(|(at, it)| Crossing {
         x: it.at,
         number: at + 1,
-        name: format!("{} overtakes {} at {}", it.after, it.before, quantity.short(it.at)),
-        is_certain: it.certain,
+        name: format!("{} overtakes {}, about {}", it.after, it.before, quantity.short(it.at)),
     });
     times.crossings = crossings.collect();
     let memory = chart("peak memory", Quantity::Memory, |point| [memory(point); 3]);
@@ -112,7 +116,11 @@ fn part(sweep: &Sweep, id: &str) -> Part {
                 curve.strategy.clone(),
                 at(),
                 figures::duration(point.median_s),
-                figures::range(&figures::duration(point.ci_low_s), &figures::duration(point.ci_high_s)),
+                if point.has_interval() {
+                    figures::range(&figures::duration(point.ci_low_s), &figures::duration(point.ci_high_s))
+                } else {
+                    "-".to_owned()
+                },
                 figures::count(point.files as f64),
                 figures::size(point.bytes as f64),
                 point.samples_s.len().to_string(),
@@ -142,29 +150,42 @@ fn part(sweep: &Sweep, id: &str) -> Part {
             by_time,
         ),
     ];
-    if sweep.crossovers.is_empty() {
-        blocks.push(text("No two curves cross."));
-    } else {
-        let mut table = Table::new(
-            "Where curves cross",
-            &["", "from", "between", "faster before", "faster after", "can be told apart on both sides"],
-            6,
-        );
+    if !crossovers.is_empty() {
+        let heads = ["", "about", "between", "faster before", "faster after"];
+        let mut table = Table::new("Where one overtakes the other, beyond the noise", &heads, heads.len());
         let show = |at: f64| if quantity == Quantity::Size { quantity.short(at) } else { figures::count(at) };
         for (number, it) in crossovers.iter().enumerate() {
             let between = figures::range(&show(it.between[0]), &show(it.between[1]));
-            let certain = if it.certain { "yes" } else { "no" };
             table.row(vec![
                 (number + 1).to_string(),
-                show(it.at),
+                quantity.short(it.at),
                 between,
                 it.before.clone(),
                 it.after.clone(),
-                certain.to_owned(),
             ]);
         }
         blocks.push(Block::Table(table));
     }
+    blocks.push(text(match (crossovers.len(), noise.len()) {
+        (0, 0) => "No two curves cross.".to_owned(),
+        (_, 0) => "All other pairs keep their order.".to_owned(),
+        (0, _) => {
+            "Where curves cross, the two cannot be told apart on both sides: nobody is known to overtake anybody."
+                .to_owned()
+        }
+        (_, _) => "Where other curves cross, the two cannot be told apart on both sides.".to_owned(),
+    }));
+    if sweep.curves.iter().flat_map(|curve| &curve.points).any(|point| !point.has_interval()) {
+        blocks.push(text(format!(
+            "Points of fewer than {FEWEST_SAMPLES} samples have no interval and cannot be told from any other."
+        )));
+    }
+    // Who takes no part, and what could not be measured.
+    blocks.extend(sweep.failures.iter().map(|it| {
+        let said = format!("{} at {}: {}", it.strategy, sweep.over.said(it.at), it.error);
+        Block::Notice(Notice::error(format!("FAILED, left out: {}", figures::printable(&said))))
+    }));
+    blocks.extend(sweep.notes.iter().map(|note| text(figures::printable(note))));
     blocks.push(figure(
         "memory",
         ["Peak memory: what processes share counted once where that is known, else resident.", ""],
