@@ -109,7 +109,8 @@ impl<'a> Ranking<'a> {
             Column::Cpu => Some(figures::duration(cell.cpu_s)),
             Column::Memory => Some(figures::memory(cell.peak_rss_bytes as f64)),
             Column::Files => Some(figures::count(cell.files_per_s)),
-            Column::Bytes => Some(figures::size(cell.bytes_per_s)),
+            // A peer may count none.
+            Column::Bytes => (cell.bytes_per_s > 0.0).then(|| figures::size(cell.bytes_per_s)),
         };
         text.unwrap_or_else(|| "-".to_owned())
     }

@@ -69,10 +69,14 @@ impl Place<'_> {
         rows.rows.extend(wrong);
         rows.band = fastest.map(|cell| (cell.ci_low_s, cell.ci_high_s));
         let scaled = self.about_scale(&rows.scale);
-        let mut legend =
-            vec![Key::new("best", "●", "fastest, and who ties with it"), Key::new("strategy", "●", "slower")];
+        let mut legend = match fastest {
+            Some(_) => {
+                vec![Key::new("best", "●", "fastest, and who ties with it"), Key::new("strategy", "●", "slower")]
+            }
+            None => vec![Key::new("strategy", "●", "strategy, of too few samples to be told from others")],
+        };
         legend.extend(self.keys());
-        legend.push(Key::new("band-key", "▒", "95% interval of the fastest"));
+        legend.extend(fastest.map(|_| Key::new("band-key", "▒", "95% interval of the fastest")));
         Figure {
             id: self.id_of("times"),
             title: String::new(),
@@ -102,8 +106,9 @@ impl Place<'_> {
             ["strategy", "median", "from", "to", "time / fastest", "time / floor", "time / sequential", "time / twin"];
         let mut table = self.table("Median times and ratios, with their 95% intervals", &heads, |cell| {
             let is_told = cell.has_interval();
-            let ratio = |ratio: &Option<Interval>| match ratio {
-                Some(ratio) if is_told => figures::times_within(ratio),
+            // A ratio is known no better than what it is a ratio to.
+            let ratio = |ratio: &Option<Interval>, to: Option<&Cell>| match ratio {
+                Some(ratio) if is_told && to.is_some_and(Cell::has_interval) => figures::times_within(ratio),
                 Some(ratio) => figures::times(ratio.value),
                 None => "-".to_owned(),
             };
@@ -112,10 +117,10 @@ impl Place<'_> {
                 figures::duration(cell.median_s),
                 end(cell.ci_low_s),
                 end(cell.ci_high_s),
-                ratio(&cell.to_fastest),
-                ratio(&cell.to_floor),
-                ratio(&cell.to_sequential),
-                ratio(&cell.to_twin),
+                ratio(&cell.to_fastest, self.corpus.ranked(self.cache).next()),
+                ratio(&cell.to_floor, self.corpus.cell(self.cache, "floor")),
+                ratio(&cell.to_sequential, self.corpus.cell(self.cache, "sequential")),
+                ratio(&cell.to_twin, self.corpus.twin(cell)),
             ]
         });
         table.figures_from = 1;
@@ -203,7 +208,10 @@ impl Place<'_> {
             ]
         });
         let has_pss = self.corpus.verified(self.cache).any(|cell| pss(cell).is_some());
-        let mut legend = vec![Key::new("measured", "■", "resident at the peak (RSS), added up over processes")];
+        let has_peers = self.corpus.verified(self.cache).any(|cell| cell.kind == Kind::Peer);
+        let but = if has_peers { "; of other programs, that of the largest process alone" } else { "" };
+        let resident = format!("resident at the peak (RSS), added up over processes{but}");
+        let mut legend = vec![Key::new("measured", "■", resident)];
         legend.extend(has_pss.then(|| Key::new("pss", "◆", "what processes share counted once (PSS)")));
         Figure {
             id: self.id_of("memory-figure"),
