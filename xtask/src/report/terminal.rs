@@ -88,8 +88,7 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
     let host = &results.host;
     let mut text = format!("{}, {}, Linux {}\n", host.cpu, figures::many(host.cores as u64, "core"), host.kernel);
     if results.stopped.is_some() {
-        text += &screen.style(Style::new().yellow(), remarks::STOPPED);
-        text.push('\n');
+        text += &screen.style(Style::new().yellow(), &wrapped(remarks::STOPPED, screen.width));
     }
     let mut left_out = Vec::new();
     for (corpus, cache) in results.rankings() {
@@ -115,7 +114,7 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
         let _ = write!(text, "\n{}", wrapped(remark, screen.width));
     }
     text += &results.baseline.as_ref().map(|it| render_baseline(it, screen)).unwrap_or_default();
-    results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep));
+    results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep, screen));
     text += &render_units(&results.units);
     if screen.is_unicode { text } else { text.replace('µ', "u") }
 }
@@ -131,14 +130,14 @@ fn render_corpus(
     let mut text = format!("\n{}\n", screen.style(Style::new().bold(), &head));
     text += &render_ranking(&Ranking::new(corpus, cache), corpus, cache, screen, left_out);
     if let Some(fastest) = remarks::fastest(corpus, cache) {
-        let _ = writeln!(text, "{}", screen.style(Style::new().green().bold(), &fastest));
+        text += &screen.style(Style::new().green().bold(), &wrapped(&fastest, screen.width));
     }
     if let Some(fewer) = remarks::fewer_samples(corpus, cache, results.runs) {
         text += &wrapped(&fewer, screen.width);
     }
     for notice in remarks::notices(corpus, cache) {
         let style = if notice.is_error { Style::new().red().bold() } else { Style::new().yellow() };
-        let _ = writeln!(text, "{}", screen.style(style, &notice.text));
+        text += &screen.style(style, &wrapped(&notice.text, screen.width));
     }
     if let Some(noise) = corpus.noise.get(&cache).and_then(remarks::noise) {
         text += &wrapped(&noise, screen.width);
@@ -152,7 +151,7 @@ fn render_corpus(
         said.extend(remarks::seed(advice).map(|seed| format!("The seed's rule would have said: {seed}")));
         said.iter().for_each(|said| text += &wrapped(said, screen.width));
         if !advice.dependency.is_empty() {
-            let _ = writeln!(text, "Cargo.toml: {}", advice.dependency);
+            let _ = writeln!(text, "For Cargo.toml:\n{}", advice.dependency);
         }
         if !advice.code.is_empty() {
             text += "A program to start from: --format markdown, or --report DIR\n";
@@ -311,7 +310,7 @@ fn render_baseline(comparison: &Comparison, screen: &Screen) -> String {
 }
 
 /// A line for each step, a column for each strategy.
-fn render_sweep(sweep: &Sweep) -> String {
+fn render_sweep(sweep: &Sweep, screen: &Screen) -> String {
     let step = match sweep.over {
         Over::Workers => "workers",
         Over::Size => "size of files",
@@ -339,9 +338,17 @@ fn render_sweep(sweep: &Sweep) -> String {
     }
     let place = format!("{}, {} cache", figures::printable(&sweep.corpus), sweep.cache.name());
     let mut text = format!("\nTime over {step}: {place}\n{}", render_table(&table));
-    for it in &sweep.crossovers {
-        let doubt = if it.certain { "" } else { ", but the two cannot be told apart on both sides" };
-        let _ = writeln!(text, "From {} on {} is faster than {}{doubt}", show(it.at), it.after, it.before);
+    // Those within the noise would bury the others, and say nothing.
+    let (certain, noise): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain);
+    for it in certain {
+        let [left, right] = it.between.map(|at| sweep.over.said(at));
+        let said = format!("Between {left} and {right}, {} overtakes {}", it.after, it.before);
+        text += &wrapped(&said, screen.width);
+    }
+    match noise.len() {
+        0 => {}
+        1 => text += &wrapped("One crossing of two curves lies within the noise", screen.width),
+        more => text += &wrapped(&format!("{more} crossings of two curves lie within the noise"), screen.width),
     }
     text
 }
