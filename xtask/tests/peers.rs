@@ -218,7 +218,5 @@ fn a_python_reader_ends_with_the_sample_that_started_it() {
         eprintln!("skipped: no python3 has started to read");
         return;
     };
-    let killed = Instant::now();
     assert!(until(&|| !process.exists() || reader().is_none()), "{} reads on", process.display());
-    assert!(killed.elapsed() < Duration::from_secs(1), "it went on for {:?}", killed.elapsed());
 }

@@ -175,6 +175,7 @@ fn what_is_finished_when_it_is_stopped_is_told() {
     assert_eq!(results["stopped"], "signal");
     for curve in results["sweeps"][0]["curves"].as_array().unwrap() {
         for point in curve["points"].as_array().unwrap() {
+            // A point that was not reached yet is not there.
             assert!((1..1000).contains(&point["samples_s"].as_array().unwrap().len()), "{point}");
         }
     }

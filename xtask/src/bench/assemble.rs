@@ -93,7 +93,8 @@ impl Failure {
 }
 
 impl Cell {
-    /// `trial` is the run before the samples, which counts for what it found and for what was observed in it alone.
+    /// `trial` is the run before the samples, which counts for what it found and for what was observed in it alone; unless
+    /// there are no samples, because there was time for one run only.
     pub(crate) fn new(
         contestant: Contestant,
         cache: Cache,
@@ -102,6 +103,8 @@ impl Cell {
         reference: &Found,
         stored_bytes: u64,
     ) -> Self {
+        let trial_only = samples.is_empty();
+        let samples = if trial_only { std::slice::from_ref(trial) } else { samples };
         let kind = contestant.kind();
         let of = |figure: fn(&Sample) -> f64| samples.iter().map(figure).collect::<Vec<_>>();
         let usage = |figure: fn(&Usage) -> f64| median(samples.iter().map(|sample| figure(&sample.usage)).collect());
@@ -119,6 +122,7 @@ impl Cell {
             median_s: value,
             ci_low_s: low,
             ci_high_s: high,
+            trial_only,
             outliers: outliers(&samples_s),
             settled: samples.len() >= super::stats::FEWEST_SAMPLES
                 && Interval { value, low, high }.precision() <= PRECISION,

@@ -68,6 +68,11 @@ const MARGIN: f64 = 0.02;
 /// With fewer others their median change says little.
 const FEWEST_OTHERS: usize = 2;
 
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
 impl Results {
     /// Reads what was recorded with `--format json` or `--report`.
     ///
@@ -77,13 +82,17 @@ impl Results {
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let shown = Escaped(path.as_os_str());
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        let results: Self = serde_json::from_str(&text).with_context(|| {
-            format!("{shown} does not hold the results of a comparison, as --format json and --report write them")
-        })?;
-        if results.schema_version != SCHEMA_VERSION {
-            bail!("{shown} has results of version {}, and this program knows {SCHEMA_VERSION}", results.schema_version);
+        // Of another version more than the version may be different.
+        if let Ok(Version { schema_version }) = serde_json::from_str(&text)
+            && schema_version != SCHEMA_VERSION
+        {
+            bail!(
+                "{shown} has results of version {schema_version}, and this program knows {SCHEMA_VERSION}: measure again"
+            );
         }
-        Ok(results)
+        serde_json::from_str(&text).with_context(|| {
+            format!("{shown} does not hold the results of a comparison, as --format json and --report write them")
+        })
     }
 }
 

@@ -228,11 +228,7 @@ impl Rounds<'_> {
             match turn.failed {
                 Some(error) => failures.push(Failure::new(turn.contestant, cache, &error)),
                 None => {
-                    // Where one sample was all that there was time for, it is the trial.
-                    let Turn { contestant, trial, mut samples, .. } = turn;
-                    if samples.is_empty() {
-                        samples.push(trial.clone());
-                    }
+                    let Turn { contestant, trial, samples, .. } = turn;
                     cells.push(Cell::new(contestant, cache, &trial, &samples, reference, stored_bytes));
                 }
             }

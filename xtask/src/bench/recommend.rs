@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
 use super::contestant::Kind;
-use super::results::{Cell, CorpusResult};
+use super::results::{Cell, CorpusResult, Results};
 use super::stats::Interval;
+use crate::interrupt::Interrupt;
 use crate::sweep::{Over, Sweep};
 
 /// The advice for one corpus in one state of the cache.
@@ -78,13 +79,14 @@ pub(crate) fn overall(corpora: &[CorpusResult]) -> Option<String> {
     everywhere.min_by(|a, b| a.1.0.total_cmp(&b.1.0)).map(|(strategy, _)| strategy.to_owned())
 }
 
-/// The advice for each ranking that has a strategy in it.
-pub(crate) fn each(corpora: &[CorpusResult], sweeps: &[Sweep]) -> Vec<Recommendation> {
+/// The advice for each ranking that can tell something.
+pub(crate) fn each(results: &Results, interrupt: &Interrupt) -> Vec<Recommendation> {
     let mut all = Vec::new();
-    for corpus in corpora {
-        let rule = seed_rule(Path::new(&corpus.path));
+    for corpus in &results.corpora {
+        // It walks the tree: who has had enough does not wait for that.
+        let rule = if interrupt.signal().is_none() { seed_rule(Path::new(&corpus.path)) } else { None };
         for cache in corpus.caches() {
-            all.extend(Recommendation::of(corpus, cache, sweeps, rule.as_ref()));
+            all.extend(Recommendation::of(corpus, cache, &results.sweeps, rule.as_ref()));
         }
     }
     all
@@ -99,17 +101,18 @@ fn seed_rule(root: &Path) -> Option<(String, String)> {
 
 impl Recommendation {
     fn of(corpus: &CorpusResult, cache: Cache, sweeps: &[Sweep], rule: Option<&(String, String)>) -> Option<Self> {
-        let best = corpus.ranked(cache).next()?;
+        // Of too few samples nothing can be told, and so nothing be advised.
+        let best = corpus.ranked(cache).next().filter(|best| best.has_interval())?;
         let (dependency, code) = start(&best.strategy)?;
-        let ties: Vec<_> = if best.has_interval() { corpus.ties(cache, &best.strategy) } else { Vec::new() };
-        let mut others = corpus.ranked(cache).filter(|cell| cell.has_interval() && best.has_interval());
+        let ties = corpus.ties(cache, &best.strategy);
+        let mut others = corpus.ranked(cache).filter(|cell| cell.has_interval());
         let next = others.find(|cell| cell.strategy != best.strategy && !ties.contains(&cell.strategy.as_str()));
         let against = |cell: &Cell| Interval::of_ratio(&cell.samples_s, &best.samples_s);
         Some(Self {
             corpus: corpus.name.clone(),
             cache,
             strategy: best.strategy.clone(),
-            why: why(corpus, best),
+            why: why(corpus, best, &ties),
             settings: settings(corpus, best, sweeps),
             next: next.map(|cell| Next { strategy: cell.strategy.clone(), ratio: against(cell) }),
             seed: rule.map(|(strategy, why)| SeedRule {
@@ -127,20 +130,25 @@ impl Recommendation {
     }
 }
 
-fn why(corpus: &CorpusResult, best: &Cell) -> String {
-    let samples = best.samples_s.len();
-    let mut why = if best.has_interval() {
-        format!("the smallest median of {samples} samples")
-    } else {
-        format!("the smallest median, of {samples} samples only: too few to tell it from the others")
-    };
-    let slowest = corpus.ranked(best.cache).next_back().filter(|it| it.strategy != best.strategy);
-    if let Some(slowest) = slowest {
-        why += &format!(", {:.2} times as fast as {}", slowest.median_s / best.median_s, slowest.strategy);
+fn why(corpus: &CorpusResult, best: &Cell, ties: &[&str]) -> String {
+    let others = corpus.ranked(best.cache).count() - 1;
+    let mut why = format!("the smallest median, of {} samples", best.samples_s.len());
+    if others > 0 && ties.len() == others {
+        why += ", though it cannot be told from any other";
+    }
+    // Only who can be told from it is worth a comparison.
+    let slowest = corpus.ranked(best.cache).next_back().filter(|it| it.has_interval());
+    if let Some(slowest) = slowest.filter(|it| it.strategy != best.strategy && !ties.contains(&it.strategy.as_str())) {
+        let Interval { value, low, high } = Interval::of_ratio(&slowest.samples_s, &best.samples_s);
+        why += &format!("; {} takes {value:.2} times as long ({low:.2} to {high:.2})", slowest.strategy);
     }
     if let Some(twin) = corpus.twin(best) {
+        let samples = match twin.samples_s.len() {
+            1 => "1 sample".to_owned(),
+            more => format!("{more} samples"),
+        };
         why += &format!(
-            ", {:.1} times as fast as the program that one would write first in its model",
+            "; the program that one would write first in its model takes {:.1} times as long ({samples})",
             twin.median_s / best.median_s
         );
     }

@@ -109,6 +109,8 @@ pub(crate) struct Cell {
     pub(crate) ci_high_s: f64,
     /// In the order in which they were taken.
     pub(crate) samples_s: Vec<f64>,
+    /// Whether there was time for no other sample than the trial, in which it was looked at.
+    pub(crate) trial_only: bool,
     /// Which of them lie so far from the others that something else than the contestant was at work. They count.
     pub(crate) outliers: Vec<usize>,
     /// Whether the interval is as narrow as was asked for.
@@ -221,6 +223,13 @@ impl Cell {
     /// Whether there are samples enough for an interval.
     pub(crate) fn has_interval(&self) -> bool {
         self.samples_s.len() >= FEWEST_SAMPLES
+    }
+
+    /// The peak of its memory. Of a peer the kernel tells that of its largest process alone; what was seen of all of them is
+    /// nearer to it.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let seen = self.observed.filter(|_| self.kind == Kind::Peer).and_then(|observed| observed.peak_pss_bytes);
+        self.peak_rss_bytes.max(seen.unwrap_or(0))
     }
 
     /// Of the time, in seconds.

@@ -30,7 +30,7 @@ pub(crate) struct Timeline {
     pub(crate) cache: Cache,
     /// Seconds from before discovery to after the last record.
     pub(crate) elapsed_s: f64,
-    /// One for each thread or process that read anything, or the 64 of them that were busy for longest.
+    /// One for each thread or process that read anything, or the 32 of them that were busy for longest.
     pub(crate) lanes: Vec<Lane>,
     /// Records that have no place in it: of files that failed, of what was skipped, of lanes that are left out.
     pub(crate) not_shown: u64,

@@ -6,7 +6,7 @@ fn repository() -> tempfile::TempDir {
     let cell = |name: &str, kind: &str, seconds: f64, tie: bool| {
         serde_json::json!({
             "strategy": name, "kind": kind, "cache": "warm", "cache_verified": true,
-            "median_s": seconds, "ci_low_s": seconds, "ci_high_s": seconds, "samples_s": [seconds], "outliers": [],
+            "median_s": seconds, "ci_low_s": seconds, "ci_high_s": seconds, "samples_s": [seconds], "trial_only": false, "outliers": [],
             "settled": true, "to_fastest": null, "to_floor": {"value": seconds / 0.05, "low": 1.0, "high": 2.0},
             "to_sequential": null, "to_twin": null, "tie": tie, "files_per_s": 1.0, "bytes_per_s": 1.0,
             "peak_rss_bytes": 3 << 20, "cpu_s": 1.0, "cpu_user_s": 1.0, "cpu_system_s": 0.0,

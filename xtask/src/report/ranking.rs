@@ -107,7 +107,7 @@ impl<'a> Ranking<'a> {
             Column::SpeedUp => place.map(|_| figures::times(self.slowest_s / cell.median_s)),
             Column::ToSequential => speed_up(self.sequential),
             Column::Cpu => Some(figures::duration(cell.cpu_s)),
-            Column::Memory => Some(figures::memory(cell.peak_rss_bytes as f64)),
+            Column::Memory => Some(figures::memory(cell.memory_bytes() as f64)),
             Column::Files => Some(figures::count(cell.files_per_s)),
             // A peer may count none.
             Column::Bytes => (cell.bytes_per_s > 0.0).then(|| figures::size(cell.bytes_per_s)),

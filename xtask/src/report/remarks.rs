@@ -45,7 +45,7 @@ pub(crate) fn fastest(corpus: &CorpusResult, cache: Cache) -> Option<String> {
 }
 
 pub(crate) fn tied(ties: &[&str]) -> String {
-    if ties.is_empty() { String::new() } else { format!(" (a tie with {})", ties.join(" and ")) }
+    if ties.is_empty() { String::new() } else { format!(" (a tie with {})", figures::listed(ties)) }
 }
 
 /// The strategy that is best over all rankings and who ties with it in each, where there are several and each can tell.
@@ -78,12 +78,26 @@ pub(crate) fn notices(corpus: &CorpusResult, cache: Cache) -> Vec<Notice> {
         let (strategy, error) = (&failure.strategy, figures::printable(&failure.error));
         Notice::error(format!("FAILED, not ranked: {strategy}: {error}"))
     }));
+    notices.extend(busy(corpus, cache).map(Notice::care));
     notices.extend(unverified(corpus, cache).map(Notice::care));
     notices.extend(not_evicted(corpus, cache).map(Notice::care));
     if let Some(failed) = corpus.ranked(cache).next().map(|cell| cell.failed).filter(|failed| *failed > 0) {
         notices.push(Notice::care(format!("{} could not be read, by any of them", figures::many(failed, "file"))));
     }
     notices
+}
+
+/// The processors' time that others may take before the ranking is to be taken with care.
+const BUSY: f64 = 0.1;
+
+/// Whether models that differ in how they use several cores had them to themselves.
+fn busy(corpus: &CorpusResult, cache: Cache) -> Option<String> {
+    let noise = corpus.noise.get(&cache)?;
+    let taken = noise.others.unwrap_or(0.0) + noise.steal.unwrap_or(0.0);
+    (taken > BUSY).then(|| {
+        let taken = figures::percent(taken);
+        format!("BUSY: others took {taken} of the processors' time; what uses several cores had fewer. Measure again when it is quiet")
+    })
 }
 
 fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
@@ -106,7 +120,11 @@ fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
 /// Who was too slow for as many samples as the others have.
 pub(crate) fn fewer_samples(corpus: &CorpusResult, cache: Cache, runs: usize) -> Option<String> {
     let fewer = corpus.cells.iter().filter(|cell| cell.cache == cache && cell.samples_s.len() < runs);
-    let fewer: Vec<_> = fewer.map(|cell| format!("{} {}", cell.strategy, cell.samples_s.len())).collect();
+    let count = |cell: &Cell| {
+        let trial = if cell.trial_only { " (the trial)" } else { "" };
+        format!("{} {}{trial}", cell.strategy, cell.samples_s.len())
+    };
+    let fewer: Vec<_> = fewer.map(count).collect();
     (!fewer.is_empty()).then(|| {
         format!("Fewer than {runs} samples, because one takes so long or the time was over: {}", fewer.join(", "))
     })
@@ -119,7 +137,10 @@ fn unverified(corpus: &CorpusResult, cache: Cache) -> Option<String> {
     let stored = corpus.cells.iter().find(|cell| cell.cache == cache).map_or(0, |cell| cell.stored_bytes);
     (!said.is_empty()).then(|| {
         let (name, stored) = (cache.name(), DecimalBytes(stored));
-        format!("UNVERIFIED, not known to be {name}: of {stored} came from storage, at the worst: {}", said.join(", "))
+        format!(
+            "UNVERIFIED, not known to be {name}: of {stored}, in their worst sample, fetched from storage: {}",
+            said.join(", ")
+        )
     })
 }
 
@@ -163,6 +184,7 @@ pub(crate) fn seed(advice: &Recommendation) -> Option<String> {
     let seed = advice.seed.as_ref()?;
     let cost = match &seed.ratio {
         _ if seed.strategy == advice.strategy => ", the same".to_owned(),
+        Some(ratio) if ratio.low <= 1.0 => ", which cannot be told from it".to_owned(),
         Some(ratio) => format!(", which takes {} as long", figures::times_within(ratio)),
         None => String::new(),
     };

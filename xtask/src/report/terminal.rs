@@ -8,12 +8,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use console::{Style, Term, measure_text_width};
 
 use super::ranking::{Column, Ranking};
-use super::scale::Quantity;
 use super::{document, figures, goals, remarks};
 use crate::bench::baseline::{Comparison, Verdict};
 use crate::bench::cold::Cache;
 use crate::bench::results::{CorpusResult, Results};
-use crate::sweep::{Over, Sweep, Unit};
+use crate::sweep::text::{Page, render_sweep, render_units};
 
 /// Where nobody says how wide it is, such as in a pipe.
 const WIDTH: usize = 120;
@@ -114,8 +113,9 @@ pub(crate) fn render(results: &Results, screen: &Screen) -> String {
         let _ = write!(text, "\n{}", wrapped(remark, screen.width));
     }
     text += &results.baseline.as_ref().map(|it| render_baseline(it, screen)).unwrap_or_default();
-    results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep, screen));
-    text += &render_units(&results.units);
+    let page = Page::Terminal(screen.width);
+    results.sweeps.iter().for_each(|sweep| text += &render_sweep(sweep, page));
+    text += &render_units(&results.units, page);
     if screen.is_unicode { text } else { text.replace('µ', "u") }
 }
 
@@ -248,7 +248,7 @@ fn bar(part: f64, is_unicode: bool) -> String {
 }
 
 /// Lines of at most so many columns, broken between words.
-fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     let (mut lines, mut used) = (String::new(), 0);
     for word in text.split_whitespace() {
         let length = measure_text_width(word);
@@ -307,62 +307,4 @@ fn render_baseline(comparison: &Comparison, screen: &Screen) -> String {
     );
     comparison.notes.iter().for_each(|note| text += &wrapped(&figures::printable(note), screen.width));
     text
-}
-
-/// A line for each step, a column for each strategy.
-fn render_sweep(sweep: &Sweep, screen: &Screen) -> String {
-    let step = match sweep.over {
-        Over::Workers => "workers",
-        Over::Size => "size of files",
-        Over::Count => "files",
-        Over::Threshold => "threshold",
-        Over::InFlight => "in flight",
-    };
-    let show = |at: f64| match sweep.over {
-        Over::Size | Over::Threshold => Quantity::Size.short(at),
-        Over::Workers | Over::Count | Over::InFlight => figures::count(at),
-    };
-    let mut steps: Vec<f64> = sweep.curves.iter().flat_map(|curve| &curve.points).map(|point| point.at).collect();
-    steps.sort_by(f64::total_cmp);
-    steps.dedup();
-    let strategies = sweep.curves.iter().map(|curve| curve.strategy.as_str());
-    let heads: Vec<_> = [step].into_iter().chain(strategies).collect();
-    let mut table = document::Table::new("", &heads, 0);
-    for at in steps {
-        let times = sweep.curves.iter().map(|curve| match curve.points.iter().find(|point| point.at == at) {
-            Some(point) if point.verified => figures::duration(point.median_s),
-            Some(_) => "WRONG".to_owned(),
-            None => "-".to_owned(),
-        });
-        table.row([show(at)].into_iter().chain(times).collect());
-    }
-    let place = format!("{}, {} cache", figures::printable(&sweep.corpus), sweep.cache.name());
-    let mut text = format!("\nTime over {step}: {place}\n{}", render_table(&table));
-    // Those within the noise would bury the others, and say nothing.
-    let (certain, noise): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain);
-    for it in certain {
-        let [left, right] = it.between.map(|at| sweep.over.said(at));
-        let said = format!("Between {left} and {right}, {} overtakes {}", it.after, it.before);
-        text += &wrapped(&said, screen.width);
-    }
-    match noise.len() {
-        0 => {}
-        1 => text += &wrapped("One crossing of two curves lies within the noise", screen.width),
-        more => text += &wrapped(&format!("{more} crossings of two curves lie within the noise"), screen.width),
-    }
-    text
-}
-
-fn render_units(units: &[Unit]) -> String {
-    if units.is_empty() {
-        return String::new();
-    }
-    let mut table =
-        document::Table::new("", &["one more", "strategy", "memory", "95% interval", "the seed's figure"], 2);
-    for unit in units {
-        let interval = figures::range(&figures::memory(unit.low), &figures::memory(unit.high));
-        let seed = unit.seed_bytes.map_or_else(|| "-".to_owned(), |bytes| figures::memory(bytes as f64));
-        table.row(vec![unit.unit.clone(), unit.strategy.clone(), figures::memory(unit.bytes), interval, seed]);
-    }
-    format!("\nMemory of one more unit of concurrency\n{}", render_table(&table))
 }

@@ -9,13 +9,21 @@ use indicatif::BinaryBytes;
 use super::{Crossover, Curve, Over, Point, Sweep, Swept, Unit};
 use crate::bench::results::Stopped;
 use crate::bench::stats::FEWEST_SAMPLES;
-use crate::report::figures::duration;
+use crate::report::figures::{self, duration};
+use crate::report::terminal::{Screen, wrapped};
 
 /// Where it will be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
-    Terminal,
+pub(crate) enum Page {
+    /// Of so many columns.
+    Terminal(usize),
     Markdown,
+}
+
+impl Page {
+    pub(super) fn of_stdout() -> Self {
+        Self::Terminal(Screen::of_stdout().width)
+    }
 }
 
 /// As many changes within the noise are told; more of them say that there is only noise.
@@ -27,17 +35,16 @@ pub(super) fn render(swept: &Swept, page: Page) -> String {
     for sweep in &swept.sweeps {
         text += &render_sweep(sweep, page);
     }
-    if !swept.units.is_empty() {
-        text += &render_units(&swept.units, page);
-    }
+    text += &render_units(&swept.units, page);
     let stopped = swept.stopped.map(|Stopped::Signal| "Stopped by a signal: this is what was finished.".to_owned());
     paragraphs(&mut text, swept.notes.iter().cloned().chain(stopped), page);
     text
 }
 
-fn render_sweep(sweep: &Sweep, page: Page) -> String {
+pub(crate) fn render_sweep(sweep: &Sweep, page: Page) -> String {
     let Sweep { over, corpus, cache, curves, .. } = sweep;
-    let mut text = heading(&format!("{corpus}, over {}, {} cache", over.name(), cache.name()), page);
+    let mut text =
+        heading(&format!("{}, over {}, {} cache", figures::printable(corpus), over.name(), cache.name()), page);
     let mut places: Vec<f64> = curves.iter().flat_map(|curve| &curve.points).map(|point| point.at).collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
@@ -90,9 +97,11 @@ fn render_sweep(sweep: &Sweep, page: Page) -> String {
 /// A line each; where lines flow together, a paragraph.
 fn paragraphs(text: &mut String, remarks: impl Iterator<Item = String>, page: Page) {
     for remark in remarks {
-        *text += if page == Page::Markdown { "\n" } else { "" };
-        *text += &remark;
-        text.push('\n');
+        let remark = figures::printable(&remark);
+        *text += &match page {
+            Page::Terminal(width) => wrapped(&remark, width),
+            Page::Markdown => format!("\n{remark}\n"),
+        };
     }
 }
 
@@ -112,8 +121,11 @@ fn cell(point: Option<&Point>, best: Option<&Point>) -> String {
     format!("{} {mark}", duration(point.median_s))
 }
 
-/// Which value suits a strategy best, and from which it cannot be told.
+/// Which value suits a strategy best, and from which it cannot be told: where there are intervals to tell it by.
 fn best_setting(over: Over, curve: &Curve) -> Option<String> {
+    if !curve.verified().all(Point::has_interval) {
+        return None;
+    }
     let best = curve.verified().min_by(by_time)?;
     let (name, said) = (&curve.strategy, over.said(best.at));
     let others = || curve.verified().filter(|it| it.at != best.at);
@@ -129,18 +141,18 @@ fn best_setting(over: Over, curve: &Curve) -> Option<String> {
 fn crossovers(sweep: &Sweep) -> Vec<String> {
     let over = sweep.over;
     let (certain, noise): (Vec<_>, Vec<_>) = sweep.crossovers.iter().partition(|it| it.certain);
+    let between = |it: &Crossover| {
+        let [left, right] = it.between.map(|at| over.said(at));
+        format!("between {left} and {right}")
+    };
     let say = |it: &&Crossover| {
-        let Crossover { before, after, at, between: [left, right], .. } = it;
-        let (at, left, right) = (over.said_roughly(*at), over.said(*left), over.said(*right));
-        let leads = if it.leads { " and the fastest" } else { "" };
-        format!(
-            "From about {at} on, {after} is faster than {before}{leads} (certain: intervals apart at {left} and at {right})"
-        )
+        let leads = if it.leads { " and is the fastest" } else { "" };
+        let (before, after, at) = (&it.before, &it.after, over.said_roughly(it.at));
+        format!("B{}, at about {at}, {after} overtakes {before}{leads}", &between(it)[1..])
     };
     let mut told: Vec<_> = certain.iter().map(say).collect();
     let (leading, behind): (Vec<_>, Vec<_>) = noise.iter().copied().partition(|it| it.leads);
-    let changes =
-        leading.iter().map(|it| format!("from {} to {} at {}", it.before, it.after, over.said_roughly(it.at)));
+    let changes = leading.iter().map(|it| format!("from {} to {} {}", it.before, it.after, between(it)));
     match leading.len() {
         0 => {}
         1..=TOLD => {
@@ -159,7 +171,10 @@ fn crossovers(sweep: &Sweep) -> Vec<String> {
     told
 }
 
-fn render_units(units: &[Unit], page: Page) -> String {
+pub(crate) fn render_units(units: &[Unit], page: Page) -> String {
+    if units.is_empty() {
+        return String::new();
+    }
     let mut text = heading("Memory of one more", page);
     let rows = units.iter().map(|unit| {
         vec![
@@ -217,7 +232,7 @@ pub(super) fn csv(swept: &Swept) -> String {
 
 fn heading(head: &str, page: Page) -> String {
     match page {
-        Page::Terminal => format!("\n{head}\n"),
+        Page::Terminal(_) => format!("\n{head}\n"),
         Page::Markdown => format!("\n## {head}\n\n"),
     }
 }

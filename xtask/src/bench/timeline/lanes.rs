@@ -13,6 +13,9 @@ use super::{Lane, Span};
 /// of the run become one with their neighbours.
 const MOST_SPANS: usize = 200;
 
+/// Spans of all lanes together, at most.
+const MOST_SPANS_IN_ALL: usize = 1_000;
+
 /// Lanes, at most: those that were busy for longest.
 const MOST_LANES: usize = 32;
 
@@ -156,6 +159,15 @@ impl Lanes {
         threads.sort_by_key(|(_, work)| Reverse(work.stays.iter().map(Stay::length).sum::<u64>()));
         for (_, work) in threads.drain(threads.len().min(MOST_LANES)..) {
             not_shown += work.stays.iter().map(|stay| stay.files).sum::<u64>();
+        }
+        // Many lanes are drawn thin, and are to be recorded: each has its part of the room.
+        let most = (MOST_SPANS_IN_ALL / threads.len().max(1)).min(MOST_SPANS);
+        for (_, work) in &mut threads {
+            let mut short = elapsed_ns / MOST_SPANS as u64;
+            while work.stays.len() > most {
+                short = short.max(1) * 2;
+                join(&mut work.stays, short);
+            }
         }
         // Threads that no worker's name fits are numbered in the order in which they began.
         threads.sort_by_key(|(_, work)| work.stays.first().map(|stay| stay.start_ns));
