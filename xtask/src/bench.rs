@@ -199,7 +199,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         schema_version: results::SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
         took_s: 0.0,
-        command: ["cargo", "xtask"].map(str::to_owned).into_iter().chain(std::env::args().skip(1)).collect(),
+        command: crate::command(),
         stopped: None,
         host: host::Host::read(),
         analysis: args.analysis.name().to_owned(),
@@ -223,6 +223,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             caches: &plan.caches,
             analysis: args.analysis,
             until: args.budget().map(|budget| started + budget),
+            sabotage: &args.sabotage,
             interrupt: &interrupt,
         }
         .add(&mut results);
@@ -232,10 +233,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     results.stopped = interrupt.signal().map(|_| results::Stopped::Signal);
     results.took_s = begun.elapsed().unwrap_or_default().as_secs_f64();
 
+    // Neither that one fails must cost the other.
+    let printed = report::print(&results, args.format);
     if let Some(directory) = &args.report {
         report::save(&results, directory)?;
     }
-    report::print(&results, args.format)?;
+    printed?;
     Ok(match interrupt.signal() {
         // As shells tell of who was ended by a signal.
         Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),

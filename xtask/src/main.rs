@@ -63,3 +63,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Parked(args) => sweep::parked::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
+
+/// The words of this command, as one repeats it; lossy where they are not UTF-8.
+fn command() -> Vec<String> {
+    let own = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    ["cargo", "xtask"].map(str::to_owned).into_iter().chain(own).collect()
+}

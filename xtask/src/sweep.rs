@@ -333,7 +333,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         schema_version: SCHEMA_VERSION,
         begun: humantime::format_rfc3339_seconds(begun).to_string(),
         took_s: begun.elapsed().unwrap_or_default().as_secs_f64(),
-        command: ["cargo", "xtask"].map(str::to_owned).into_iter().chain(std::env::args().skip(1)).collect(),
+        command: crate::command(),
         stopped: signal.map(|_| Stopped::Signal),
         host: Host::read(),
         runs,
@@ -342,16 +342,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         units,
         notes,
     };
-    if let Some(directory) = &args.report {
-        let beside = [("sweep.csv", text::csv(&swept)), ("sweep.json", json(&swept)?)];
-        report::save_with(&swept.results(), directory, beside)?;
-    }
-    write(&match args.format {
+    // Neither that one fails must cost the other.
+    let printed = write(&match args.format {
         Format::Json => json(&swept)?,
         Format::Text => text::render(&swept, text::Page::of_stdout()),
         Format::Markdown => text::render(&swept, text::Page::Markdown),
         Format::Csv => text::csv(&swept),
-    })?;
+    });
+    if let Some(directory) = &args.report {
+        let beside = [("sweep.csv", text::csv(&swept)), ("sweep.json", json(&swept)?)];
+        report::save_with(&swept.results(), directory, beside)?;
+    }
+    printed?;
     Ok(match signal {
         // As shells tell of who was ended by a signal.
         Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
@@ -398,6 +400,7 @@ pub(crate) fn short(
     strategies: &[Strategy],
     cache: Cache,
     budget: Duration,
+    sabotage: &[(String, Sabotage)],
     interrupt: &Interrupt,
 ) -> Result<Sweep> {
     let corpus = Corpus { name: corpus.name.clone(), path: corpus.path.clone(), goals: None };
@@ -423,7 +426,7 @@ pub(crate) fn short(
             bail!("{} is too large for a sweep within {} seconds", plan.description, budget.as_secs());
         }
     }
-    sweep(&plan, interrupt, &[])
+    sweep(&plan, interrupt, sabotage)
 }
 
 fn sweep(plan: &Plan, interrupt: &Interrupt, sabotage: &[(String, Sabotage)]) -> Result<Sweep> {

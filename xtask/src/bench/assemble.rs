@@ -26,6 +26,7 @@ impl CorpusResult {
             file_system: host::file_system(&corpus.path),
             files: reference.totals.files,
             bytes: reference.totals.bytes,
+            totals: reference.totals,
             changed: cells.iter().any(|cell| cell.strategy == "sequential" && !cell.verified),
             goals: corpus.goals,
             fastest: BTreeMap::new(),

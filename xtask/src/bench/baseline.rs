@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cold::Cache;
 use super::contestant::Kind;
+use super::noise::Noise;
 use super::results::{Cell, CorpusResult, Results, SCHEMA_VERSION};
 use super::stats::{Interval, Medians, median};
 
@@ -52,9 +53,9 @@ pub(crate) struct Row {
 pub(crate) enum Verdict {
     Slower,
     Faster,
-    /// No difference beyond the noise.
+    /// No difference beyond the noise, and none of a tenth could have hidden in it.
     Same,
-    /// Too few samples, then or now.
+    /// Too few samples, too much noise, or another machine in all but name.
     Unknown,
 }
 
@@ -64,6 +65,13 @@ pub(crate) const ALL: &str = "all strategies";
 /// A change is one when even the near end of its interval is beyond this. Two builds of the same source differ by as much,
 /// by where the linker has put what.
 const MARGIN: f64 = 0.02;
+
+/// An interval that reaches beyond this, or below one by it, says nothing.
+const TOLD: f64 = 1.1;
+
+/// Of the processors' time: where others took more of it in one comparison than in the other by this, the two are of
+/// different machines. What runs on one thread and what runs on all do not suffer alike, so that it cannot be taken out.
+const AS_BUSY: f64 = 0.1;
 
 /// With fewer others their median change says little.
 const FEWEST_OTHERS: usize = 2;
@@ -121,14 +129,40 @@ impl Comparison {
                     corpus.name, then.files, then.bytes, corpus.files, corpus.bytes
                 )),
                 Some(then) => {
-                    notes.extend(contradictions(corpus, then, cache));
-                    pairs.push((corpus, then, cache));
+                    let [busy, was] = [corpus, then].map(|it| it.noise.get(&cache).map_or(0.0, Noise::taken));
+                    let as_busy = (busy - was).abs() <= AS_BUSY;
+                    if as_busy {
+                        notes.extend(contradictions(corpus, then, cache));
+                    } else {
+                        notes.push(format!(
+                            "{}, {}: not judged. Others took {:.0}% of the processors' time then and {:.0}% now.",
+                            name.0,
+                            name.1,
+                            was * 100.0,
+                            busy * 100.0
+                        ));
+                    }
+                    pairs.push((corpus, then, cache, as_busy));
                 }
             }
         }
-        let count: usize = pairs.iter().map(|(corpus, _, cache)| corpus.ranked(*cache).count() + 1).sum();
-        let rows = pairs.into_iter().flat_map(|(corpus, then, cache)| rows(corpus, then, cache, count)).collect();
-        Self { begun: before.begun.clone(), rows, notes }
+        let count: usize = pairs.iter().map(|(corpus, _, cache, _)| corpus.ranked(*cache).count() + 1).sum();
+        let mut all: Vec<Row> = Vec::new();
+        for (corpus, then, cache, as_busy) in pairs {
+            let mut rows = rows(corpus, then, cache, count);
+            rows.iter_mut().filter(|_| !as_busy).for_each(|row| row.verdict = Verdict::Unknown);
+            all.extend(rows);
+        }
+        if all.is_empty() {
+            notes.push("There is nothing in both that could be compared.".to_owned());
+        }
+        if before.stopped.is_some() || !before.all_verified() {
+            notes.push("The baseline was stopped early, or somebody in it failed or was wrong.".to_owned());
+        }
+        notes.extend(
+            before.notes.iter().filter(|note| note.contains("sabotaged")).map(|note| format!("The baseline: {note}")),
+        );
+        Self { begun: before.begun.clone(), rows: all, notes }
     }
 }
 
@@ -200,6 +234,7 @@ fn rows(now: &CorpusResult, then: &CorpusResult, cache: Cache, count: usize) -> 
             None => Verdict::Unknown,
             Some(ratio) if ratio.low > 1.0 + MARGIN => Verdict::Slower,
             Some(ratio) if ratio.high < 1.0 / (1.0 + MARGIN) => Verdict::Faster,
+            Some(ratio) if ratio.high > TOLD || ratio.low < 1.0 / TOLD => Verdict::Unknown,
             Some(_) => Verdict::Same,
         },
         ratio,

@@ -9,13 +9,16 @@ use polyread_core::Escaped;
 use super::Corpus;
 use super::cold::{Cache, Tree};
 use super::results::Results;
-use super::sample::Analysis;
+use super::sample::{Analysis, Sabotage};
 use super::timeline::Timeline;
 use crate::interrupt::Interrupt;
 use crate::sweep;
 
 /// For the sweep over one tree.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// What it takes to weigh units.
+const WEIGHING: Duration = Duration::from_secs(10);
 
 /// The part of a budget that is kept for all of it.
 pub(super) const SHARE: f64 = 0.25;
@@ -29,6 +32,8 @@ pub(super) struct Extras<'a> {
     pub(super) analysis: Analysis,
     /// When all of it should be over, if there is such a time.
     pub(super) until: Option<Instant>,
+    /// What was done to a strategy on purpose is done to it in here too.
+    pub(super) sabotage: &'a [(String, Sabotage)],
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -37,7 +42,7 @@ impl Extras<'_> {
     pub(super) fn add(&self, results: &mut Results) {
         self.timelines(results);
         self.sweeps(results);
-        if self.is_over() {
+        if self.is_over() || self.until.is_some_and(|until| Instant::now() + WEIGHING > until) {
             results.notes.push("There was no time to weigh one more unit of concurrency.".to_owned());
             return;
         }
@@ -92,7 +97,12 @@ impl Extras<'_> {
             if self.is_over() {
                 return;
             }
-            match sweep::short(corpus, self.strategies, self.caches[0], budget, self.interrupt) {
+            // Who was wrong has no curve either.
+            let ranked = results.corpora.iter().find(|it| it.name == corpus.name);
+            let is_ranked =
+                |it: &&Strategy| ranked.is_some_and(|ranked| ranked.cell(self.caches[0], it.name()).is_some());
+            let strategies: Vec<_> = self.strategies.iter().filter(is_ranked).copied().collect();
+            match sweep::short(corpus, &strategies, self.caches[0], budget, self.sabotage, self.interrupt) {
                 Ok(sweep) => results.sweeps.push(sweep),
                 Err(_) if self.interrupt.signal().is_some() => return,
                 Err(error) => {

@@ -170,7 +170,13 @@ impl Rounds<'_> {
         if cells.is_empty() && failures.is_empty() {
             return None;
         }
+        let is_wrong = cells.iter().any(|cell| !cell.verified);
         let mut result = CorpusResult::new(corpus, &reference, cells, failures);
+        if is_wrong && !result.changed && !self.lab.is_stopped() {
+            // Whose fault is it?
+            let again = self.sample(corpus, Contestant::Strategy(Strategy::Sequential), Cache::Warm, false);
+            result.changed = again.is_ok_and(|again| again.found != reference);
+        }
         for (cache, processors) in watches {
             if let Some(noise) = result.noise.get_mut(&cache) {
                 (noise.steal, noise.others) = (processors.steal, processors.others);
@@ -205,7 +211,15 @@ impl Rounds<'_> {
         };
         let until = self.until();
         let mut failures = Vec::new();
-        let mut turns = self.trials(corpus, cache, until, &mut failures, &mut take);
+        let ranked = |it: &Contestant| matches!(it.kind(), Kind::Strategy | Kind::Floor);
+        let mut turns = self.trials(corpus, cache, until, &mut failures, &mut take, &ranked);
+        if self.plan.budget.is_some() {
+            // What time there is goes to them first: one trial of others may take all that is left.
+            for _ in 0..FEWEST_SAMPLES.min(self.plan.runs) {
+                self.round(&mut turns, until, &mut take, &Turn::is_ranked);
+            }
+        }
+        turns.extend(self.trials(corpus, cache, until, &mut failures, &mut take, &|it| !ranked(it)));
         self.share(&mut turns, until);
         for round in 0..self.plan.runs {
             // Fewer samples are spread over all rounds: the machine is another one at their end.
@@ -217,9 +231,12 @@ impl Rounds<'_> {
         let mut missing = 0.0_f64;
         while !self.is_over(until, missing) && !turns.iter().all(Turn::is_settled) {
             missing = turns.iter().filter(|turn| turn.is_ranked()).map(|turn| turn.cost_s).sum();
+            // Others that are as quick lack an interval for nothing but the order of things.
+            let most = turns.iter().filter(|turn| turn.is_ranked()).map(|turn| turn.cost_s).fold(0.0, f64::max);
+            let is_due = |turn: &Turn| turn.is_ranked() || (turn.cost_s <= most && turn.samples.len() < FEWEST_SAMPLES);
             for _ in 0..ADDED {
                 if !self.is_over(until, missing) {
-                    self.round(&mut turns, until, &mut take, &Turn::is_ranked);
+                    self.round(&mut turns, until, &mut take, &is_due);
                 }
             }
         }
@@ -249,18 +266,16 @@ impl Rounds<'_> {
         until: Duration,
         failures: &mut Vec<Failure>,
         take: &mut dyn FnMut(&mut Self, Contestant, bool) -> Result<Sample>,
+        whose: &dyn Fn(&Contestant) -> bool,
     ) -> Vec<Turn> {
         let mut turns = Vec::new();
-        // Whom one does not want to do without comes first.
-        let mut party = self.plan.party.clone();
-        party.sort_by_key(|it| (it.kind() != Kind::Strategy, it.kind() != Kind::Floor));
         let mut left_out = Vec::new();
-        for contestant in party {
+        for contestant in self.plan.party.iter().copied().filter(whose).collect::<Vec<_>>() {
             if self.lab.is_stopped() {
                 break;
             }
-            let is_ranked = matches!(contestant.kind(), Kind::Strategy | Kind::Floor);
-            if self.plan.budget.is_some() && !is_ranked && self.is_over(until, 0.0) {
+            let is_strategy = contestant.kind() == Kind::Strategy;
+            if self.plan.budget.is_some() && !is_strategy && self.is_over(until, 0.0) {
                 left_out.push(contestant.name());
                 continue;
             }

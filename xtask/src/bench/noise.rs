@@ -25,6 +25,11 @@ pub(crate) struct Noise {
 }
 
 impl Noise {
+    /// Of the processors' time, what was not at the comparison's disposal.
+    pub(crate) fn taken(&self) -> f64 {
+        self.others.unwrap_or(0.0) + self.steal.unwrap_or(0.0)
+    }
+
     /// What the samples of one ranking tell.
     pub(crate) fn of<'a>(cells: impl Iterator<Item = &'a Cell>) -> Self {
         let (mut spreads, mut drifts) = (Vec::new(), Vec::new());

@@ -76,6 +76,8 @@ pub(crate) struct CorpusResult {
     /// As the sequential reader found them.
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// The same in full: what everybody has to find.
+    pub(crate) totals: Totals,
     /// For each state of the cache the fastest first, those that are not verified last.
     pub(crate) cells: Vec<Cell>,
     /// Who did not get as far as a cell.

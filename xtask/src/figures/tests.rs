@@ -23,7 +23,7 @@ fn repository() -> tempfile::TempDir {
     let host = serde_json::json!({"os": "linux", "arch": "x", "kernel": "6", "cpu": "c", "cores": 2, "memory_bytes": 1,
         "polyread_version": "0.1.0"});
     let corpus = serde_json::json!({"name": "c", "path": "/c", "file_system": null, "files": 1000, "bytes": 1,
-        "cells": cells, "failures": [], "changed": false, "fastest": {"warm": "tokio"}, "noise": {}, "timelines": []});
+        "totals": {"files": 1000, "bytes": 1, "words": 1, "chars": 1, "lines": 1}, "cells": cells, "failures": [], "changed": false, "fastest": {"warm": "tokio"}, "noise": {}, "timelines": []});
     let results = serde_json::json!({"schema_version": 1, "begun": "", "took_s": 1.0, "command": [], "stopped": null,
         "host": host, "analysis": "text-stats", "runs": 1, "drop_caches": false, "budget_s": null, "corpora": [corpus],
         "recommendation": "tokio", "recommendations": [], "goals": [], "sweeps": [], "units": [], "baseline": null,

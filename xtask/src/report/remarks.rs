@@ -9,6 +9,7 @@ use crate::bench::contestant::Kind;
 use crate::bench::noise::Noise;
 use crate::bench::recommend::Recommendation;
 use crate::bench::results::{Cell, CorpusResult, Results};
+use crate::bench::sample::Totals;
 
 pub(crate) const STOPPED: &str =
     "Stopped by a signal before its time: what is here is finished, what is missing was not measured.";
@@ -93,7 +94,7 @@ const BUSY: f64 = 0.1;
 /// Whether models that differ in how they use several cores had them to themselves.
 fn busy(corpus: &CorpusResult, cache: Cache) -> Option<String> {
     let noise = corpus.noise.get(&cache)?;
-    let taken = noise.others.unwrap_or(0.0) + noise.steal.unwrap_or(0.0);
+    let taken = noise.taken();
     (taken > BUSY).then(|| {
         let taken = figures::percent(taken);
         format!("BUSY: others took {taken} of the processors' time; what uses several cores had fewer. Measure again when it is quiet")
@@ -101,19 +102,15 @@ fn busy(corpus: &CorpusResult, cache: Cache) -> Option<String> {
 }
 
 fn wrong_totals(cell: &Cell, corpus: &CorpusResult) -> String {
-    let totals = cell.totals;
+    let said = |it: Totals| {
+        format!("{} files, {} words, {} chars, {} lines, {} bytes", it.files, it.words, it.chars, it.lines, it.bytes)
+    };
     format!(
-        "WRONG, not ranked: {} found {} files, {} words, {} chars, {} lines, {} bytes and failed on {}; \
-         the sequential reader had found {} files and {} bytes",
+        "WRONG, not ranked: {} found {} and failed on {}; the sequential reader had found {}",
         cell.strategy,
-        totals.files,
-        totals.words,
-        totals.chars,
-        totals.lines,
-        totals.bytes,
+        said(cell.totals),
         cell.failed,
-        corpus.files,
-        corpus.bytes
+        said(corpus.totals)
     )
 }
 

@@ -166,14 +166,17 @@ fn a_budget_is_kept_and_shared_by_the_rankings() {
         patience: Duration::from_secs(60),
         ..plan(10)
     };
-    // The twin takes more than there is, and each strategy a second.
-    let times = |contestant: Contestant| if contestant.kind() == Kind::Naive { 8.0 } else { 1.0 };
+    // The twin takes so much that strategies have to come first.
+    let times = |contestant: Contestant| if contestant.kind() == Kind::Naive { 8.0 } else { 0.3 };
     let mut lab = Fake::new(|contestant, turn| Ok(sample(times(contestant) * [1.0, 1.3][turn % 2])));
     let measured = lab.run(&[corpus()], &both()).unwrap();
     let seconds = lab.now.as_secs_f64();
     assert!((30.0..=42.0).contains(&seconds), "{seconds}");
     assert!(measured.corpora[0].cells.iter().all(|cell| !cell.samples_s.is_empty()));
     assert_eq!(measured.notes, [""; 0]);
+    let cells = || measured.corpora[0].cells.iter().filter(|cell| cell.kind != Kind::Naive);
+    assert!(cells().count() == 6 && cells().all(|cell| cell.samples_s.len() >= FEWEST_SAMPLES));
+    assert!(measured.corpora[0].cells.iter().any(|cell| cell.kind == Kind::Naive && cell.trial_only));
     // None is left for it after the trials of the others.
     let plan = Plan { budget: Some(Duration::from_secs(2)), ..both() };
     let mut lab = Fake::new(|_, _| Ok(sample(1.0)));
