@@ -30,7 +30,9 @@ class FileResult:
 
 def files_below(directory):
     """Every regular file; links are not followed. The document asks for extensions here; this is all of them."""
-    return [path for path in Path(directory).rglob("*") if path.is_file() and not path.is_symlink()]
+    root = Path(directory)
+    paths = [root] if root.is_file() else root.rglob("*")
+    return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def size_of(file):

@@ -31,6 +31,7 @@ pub(crate) mod sample;
 pub(crate) mod schema;
 pub(crate) mod stats;
 pub(crate) mod timeline;
+pub(crate) mod usage;
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
@@ -161,7 +162,8 @@ pub(crate) struct Args {
 
 pub(crate) fn sabotage(text: &str) -> Result<(String, Sabotage), String> {
     let (name, how) = text.split_once('=').ok_or("it is NAME=slow:PERCENT or NAME=miscount")?;
-    Ok((Contestant::named(name)?.name().to_owned(), how.parse()?))
+    let strategy = Strategy::from_str(name, false).map_err(|_| format!("there is no strategy '{name}'"))?;
+    Ok((strategy.name().to_owned(), how.parse()?))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -259,6 +261,10 @@ fn prepare(args: &Args) -> Result<Option<Results>> {
     }
     if let Some(directory) = &args.report {
         report::prepare(directory)?;
+    }
+    let takes_part = |name: &str| args.strategies.is_empty() || args.strategies.iter().any(|it| it.name() == name);
+    if let Some((name, _)) = args.sabotage.iter().find(|(name, _)| !takes_part(name)) {
+        bail!("--sabotage {name}: {name} takes no part");
     }
     let baseline = args.baseline.as_deref().map(Results::load).transpose()?;
     if let Some(baseline) = baseline.as_ref().filter(|it| it.analysis != args.analysis.name()) {

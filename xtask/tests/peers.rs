@@ -115,7 +115,7 @@ fn who_misses_a_file_is_wrong_and_not_ranked() {
     hostile(tree.path());
     let tools = TempDir::new().unwrap();
     // A `find` that finds less than there is.
-    let find = "#!/bin/sh\nexec /usr/bin/find \"$1\" -type f ! -name -lead -print0\n";
+    let find = "#!/bin/sh\nexec /usr/bin/find \"$2\" -type f ! -name -lead -print0\n";
     let path = tools.path().join("find");
     fs::write(&path, find).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,6 +1,7 @@
 //! From samples to cells, from cells to tables.
 
 use std::collections::BTreeMap;
+use std::env;
 
 use super::Corpus;
 use super::cold::{Cache, is_as_told};
@@ -8,11 +9,12 @@ use super::contestant::Contestant;
 use super::host;
 use super::noise::Noise;
 use super::results::{Cell, CorpusResult, Failure};
-use super::sample::{Found, Sample, Usage};
+use super::sample::{Found, Sample};
 use super::stats::{Interval, median, outliers};
+use super::usage::Usage;
 
 /// A cell is settled when its interval reaches at most so far to both sides of its median, as a part of it.
-pub(crate) const PRECISION: f64 = 0.03;
+pub(crate) const PRECISION: f64 = 0.015;
 
 impl CorpusResult {
     pub(crate) fn new(corpus: &Corpus, reference: &Found, mut cells: Vec<Cell>, failures: Vec<Failure>) -> Self {
@@ -22,7 +24,13 @@ impl CorpusResult {
         });
         let mut result = Self {
             name: corpus.name.clone(),
-            path: corpus.path.to_string_lossy().into_owned(),
+            // Relative to where it was measured from, where it can be: results are shown to others.
+            path: corpus
+                .path
+                .strip_prefix(env::current_dir().unwrap_or_default())
+                .unwrap_or(&corpus.path)
+                .to_string_lossy()
+                .into_owned(),
             file_system: host::file_system(&corpus.path),
             files: reference.totals.files,
             bytes: reference.totals.bytes,

@@ -7,6 +7,7 @@
 //!
 //! What stays cached are directories and inodes: only root can drop those, with [`drop_caches`].
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,10 @@ const PAGE: u64 = 4096;
 /// In hundredths: how much of the tree may come from the wrong place before a sample is not what it is called.
 const TOLERANCE: u64 = 1;
 
+/// In bytes: what may be fetched before a sample of a small tree is called not warm. It need not be the tree's: a page of a
+/// program is fetched with some that follow it.
+const OF_PROGRAMS: u64 = 256 * 1024;
+
 /// To ask takes longer than to evict: once that has had this part of its time, it is time to ask again.
 const ASKING: u32 = 5;
 
@@ -81,6 +86,10 @@ impl Tree {
         syncfs(&directory).context("cannot write dirty pages down before they are evicted")?;
         let entries = WalkDir::new(root).into_iter().filter_map(Result::ok);
         let files = entries.filter(|entry| entry.file_type().is_file());
+        // What has several names is stored once.
+        let mut seen = HashSet::new();
+        let files =
+            files.filter(|entry| entry.metadata().is_ok_and(|it| it.nlink() == 1 || seen.insert((it.dev(), it.ino()))));
         let is_told = |entry: &DirEntry| entry.metadata().is_ok_and(|it| residency::is_told(entry.path(), &it));
         let (told, others): (Vec<_>, Vec<_>) = files.partition(is_told);
         Ok(Self {
@@ -132,7 +141,7 @@ pub(crate) fn drop_caches() -> Result<()> {
 /// Whether a sample of a tree of so many bytes was as warm or as cold as it should be.
 pub(crate) fn is_as_told(cache: Cache, sample: &Sample, stored_bytes: u64) -> bool {
     match cache {
-        Cache::Warm => sample.usage.fetched_bytes <= stored_bytes / 100 * TOLERANCE,
+        Cache::Warm => sample.usage.fetched_bytes <= (stored_bytes / 100 * TOLERANCE).max(OF_PROGRAMS),
         Cache::Cold => {
             let tolerated = stored_bytes / 100 * TOLERANCE;
             let is_evicted = sample.resident.as_ref().is_none_or(|resident| resident.bytes <= tolerated);

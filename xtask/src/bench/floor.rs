@@ -102,17 +102,23 @@ impl Stack {
 /// Reads every regular file below `root`, links not followed, with so many threads.
 pub(crate) fn read_all(root: &Path, threads: usize, form: Loop) -> Result<Found> {
     let stack = Stack::default();
-    let root = CString::new(root.as_os_str().as_bytes()).context("a path with a NUL")?;
-    let opened = openat(CWD, root.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .context("cannot open the tree")?;
+    let open = |path: &Path| {
+        let path = CString::new(path.as_os_str().as_bytes()).context("a path with a NUL")?;
+        openat(CWD, path.as_c_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context("cannot open the tree")
+    };
+    let opened = open(root)?;
+    let mut unlisted = 0;
     if FileType::from_raw_mode(fstat(&opened)?.st_mode) == FileType::Directory {
         let opened = Arc::new(opened);
         match form {
-            Loop::Bare => list_all(&opened, &stack).context("cannot list the tree")?,
+            Loop::Bare => unlisted = list_all(&opened, &stack),
             Loop::Tuned => stack.push(Work::Directory(opened, c".".to_owned())),
         }
     } else {
-        stack.push(Work::Files(Arc::new(opened), root.into_bytes_with_nul()));
+        // A single file, in its directory.
+        let name = CString::new(root.file_name().context("a file without a name")?.as_bytes())?;
+        let directory = root.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        stack.push(Work::Files(Arc::new(open(directory)?), name.into_bytes_with_nul()));
     }
     let work = || Worker::new(&stack, threads, form).run();
     thread::scope(|scope| {
@@ -121,40 +127,58 @@ pub(crate) fn read_all(root: &Path, threads: usize, form: Loop) -> Result<Found>
         for other in others {
             found += other.join().map_err(|_| anyhow!("a thread of the floor panicked"))?;
         }
+        found.failed += unlisted;
         Ok(found)
     })
 }
 
-/// Lists everything below `root`, by paths from there, before the first file is read.
-fn list_all(root: &Arc<OwnedFd>, stack: &Stack) -> rustix::io::Result<()> {
+/// Lists everything below `root`, by paths from there, before the first file is read. Returns how many directories could not
+/// be listed.
+fn list_all(root: &Arc<OwnedFd>, stack: &Stack) -> u64 {
     let mut buffer = vec![MaybeUninit::uninit(); LISTING];
-    let (mut names, mut files) = (Vec::new(), 0);
-    let mut directories = vec![CString::from(c".")];
+    let (mut directories, mut unlisted) = (vec![CString::from(c".")], 0);
     while let Some(path) = directories.pop() {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = openat(root, path.as_c_str(), flags, Mode::empty())?;
-        let mut entries = RawDir::new(&directory, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry?;
-            let below = [path.to_bytes(), b"/", entry.file_name().to_bytes()].concat();
-            match kind_of(&directory, entry.file_name(), entry.file_type())? {
-                FileType::Directory if entry.file_name() != c"." && entry.file_name() != c".." => {
-                    directories.extend(CString::new(below));
-                }
-                FileType::RegularFile => {
-                    names.extend(below);
-                    names.push(0);
-                    files += 1;
-                }
-                _ => {}
-            }
-            if files == BATCH {
-                files = 0;
-                stack.push(Work::Files(Arc::clone(root), take(&mut names)));
-            }
+        if list_one(root, &path, &mut directories, stack, &mut buffer).is_err() {
+            unlisted += 1;
         }
     }
-    stack.push(Work::Files(Arc::clone(root), names));
+    unlisted
+}
+
+/// Lists one directory: its files go to the stack, those below it to `directories`.
+fn list_one(
+    root: &Arc<OwnedFd>,
+    path: &CStr,
+    directories: &mut Vec<CString>,
+    stack: &Stack,
+    buffer: &mut [MaybeUninit<u8>],
+) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = openat(root, path, flags, Mode::empty())?;
+    let (mut names, mut files) = (Vec::new(), 0);
+    let mut entries = RawDir::new(&directory, buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let below = [path.to_bytes(), b"/", entry.file_name().to_bytes()].concat();
+        match kind_of(&directory, entry.file_name(), entry.file_type())? {
+            FileType::Directory if entry.file_name() != c"." && entry.file_name() != c".." => {
+                directories.extend(CString::new(below));
+            }
+            FileType::RegularFile => {
+                names.extend(below);
+                names.push(0);
+                files += 1;
+            }
+            _ => {}
+        }
+        if files == BATCH {
+            files = 0;
+            stack.push(Work::Files(Arc::clone(root), take(&mut names)));
+        }
+    }
+    if !names.is_empty() {
+        stack.push(Work::Files(Arc::clone(root), names));
+    }
     Ok(())
 }
 

@@ -189,7 +189,8 @@ mod tests {
     use crate::bench::contestant::Contestant;
     use crate::bench::floor::Loop;
     use crate::bench::peers::{Model, Peer};
-    use crate::bench::sample::{Found, Sample, Usage};
+    use crate::bench::sample::{Found, Sample};
+    use crate::bench::usage::Usage;
     use polyread_cli::Strategy::{Multiprocess, Rayon, Tokio};
 
     fn cell(contestant: Contestant, cache: Cache, seconds: [f64; 6], peak_rss_bytes: u64) -> Cell {

@@ -274,8 +274,8 @@ impl Rounds<'_> {
             if self.lab.is_stopped() {
                 break;
             }
-            let is_strategy = contestant.kind() == Kind::Strategy;
-            if self.plan.budget.is_some() && !is_strategy && self.is_over(until, 0.0) {
+            let is_ranked = matches!(contestant.kind(), Kind::Strategy | Kind::Floor);
+            if self.plan.budget.is_some() && !is_ranked && self.is_over(until, 0.0) {
                 left_out.push(contestant.name());
                 continue;
             }

@@ -23,7 +23,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use walkdir::WalkDir;
 
-use super::sample::{Analysis, Found, Totals, peak_rss};
+use super::sample::{Analysis, Found, Totals};
+use super::usage::peak_rss;
 
 /// Files that are read at the same time by those who bound it: the usual number in such programs.
 const AT_ONCE: usize = 100;

@@ -22,7 +22,7 @@ pub(super) use room::Room;
 /// Who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// `find ROOT -type f -print0 | xargs -0 -P<cores> wc -lwm`. Files and lines are comparable. Words and characters are
+    /// `find -H ROOT -type f -print0 | xargs -0 -P<cores> wc -lwm`. Files and lines are comparable. Words and characters are
     /// told as `wc` counts them: it folds no CR LF, and has an idea of its own of what is printable and what a space.
     FindXargsWc,
     /// The Python readers. Files, bytes, words and characters are comparable, lines are not counted.
@@ -139,7 +139,8 @@ impl Peer {
             Self::FindXargsWc => {
                 let cores = thread::available_parallelism().map_or(1, usize::from);
                 let mut find = Command::new("find");
-                find.arg(&root).args(["-type", "f", "-print0"]).stderr(Stdio::null());
+                // A root that is a link is followed, as everybody here does; no other is.
+                find.arg("-H").arg(&root).args(["-type", "f", "-print0"]).stderr(Stdio::null());
                 let mut wc = Command::new("xargs");
                 // Characters are only characters in such a locale, and nothing is translated in this one.
                 wc.env("LC_ALL", "C.UTF-8").env_remove("LANGUAGE").stderr(Stdio::null());

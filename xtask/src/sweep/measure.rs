@@ -295,7 +295,8 @@ mod tests {
     use rand_pcg::rand_core::SeedableRng;
 
     use super::*;
-    use crate::bench::sample::{Totals, Usage};
+    use crate::bench::sample::Totals;
+    use crate::bench::usage::Usage;
 
     /// Each sample takes a second for each worker, and tells so.
     struct Clockwork {

@@ -7,7 +7,8 @@ use crate::bench::Corpus;
 use crate::bench::contestant::Contestant;
 use crate::bench::floor::Loop;
 use crate::bench::host::Host;
-use crate::bench::sample::{Found, Sample, Usage};
+use crate::bench::sample::{Found, Sample};
+use crate::bench::usage::Usage;
 
 /// One comparison: each contestant has 30 samples around `seconds`, a little off by the machine and a lot by noise that is
 /// skewed to the right, as noise is.

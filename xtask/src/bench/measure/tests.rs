@@ -4,7 +4,8 @@ use rand_pcg::rand_core::SeedableRng;
 
 use super::*;
 use crate::bench::floor::Loop;
-use crate::bench::sample::{Totals, Usage};
+use crate::bench::sample::Totals;
+use crate::bench::usage::Usage;
 
 fn corpus() -> Corpus {
     Corpus { name: "c".to_owned(), path: "/c".into(), goals: None }
