@@ -115,7 +115,7 @@ fn only_the_hybrid_has_a_threshold() {
     assert_eq!(strategies, ["hybrid"]);
     // From all of them large to all of them small.
     assert_eq!(values(&sweep), [[0.0, 1024.0, 4096.0, 10_000.0, 16384.0, 65536.0]]);
-    let text = stdout(self::sweep(&["--over", "threshold", "--runs", "1", "--values", "0,1MiB", path]));
+    let text = stdout(self::sweep(&["--over", "threshold", "--runs", "6", "--values", "0,1MiB", path]));
     for said in [
         "0 (all are large)",
         "1 MiB",
@@ -194,7 +194,7 @@ fn cold_points_are_checked() {
 fn who_is_wrong_is_told_and_left_out() {
     let tree = tree();
     let arguments =
-        ["--over", "workers", "--values", "1,2", "--runs", "1", "--strategy", "rayon", "--strategy", "tokio"];
+        ["--over", "workers", "--values", "1,2", "--runs", "6", "--strategy", "rayon", "--strategy", "tokio"];
     let output = sweep(&[&arguments[..], &["--sabotage", "rayon=miscount", tree.path().to_str().unwrap()]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
