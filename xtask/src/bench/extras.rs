@@ -65,13 +65,13 @@ impl Extras<'_> {
             let Some(result) = results.corpora.iter_mut().find(|it| it.name == corpus.name) else { continue };
             for cache in self.caches {
                 let mut tree = if *cache == Cache::Cold { Tree::list(&corpus.path).ok() } else { None };
-                for strategy in self
-                    .strategies
-                    .iter()
-                    .filter(|it| result.cell(*cache, it.name()).is_some())
-                    .copied()
-                    .collect::<Vec<_>>()
-                {
+                let is_right = |it: &&Strategy| result.cell(*cache, it.name()).is_some();
+                let strategies: Vec<_> = self.strategies.iter().filter(is_right).copied().collect();
+                if *cache == Cache::Warm && !self.is_over() {
+                    // Other trees have been read since, and this one was evicted. What it tells is of no use.
+                    let _ = Timeline::take(corpus, Strategy::Sequential, *cache, self.analysis, self.interrupt);
+                }
+                for strategy in strategies {
                     if self.is_over() {
                         return;
                     }
