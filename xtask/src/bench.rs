@@ -34,9 +34,7 @@ pub(crate) mod timeline;
 pub(crate) mod usage;
 
 use std::collections::BTreeSet;
-use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -46,10 +44,8 @@ use clap::error::ErrorKind;
 use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
 use polyread_core::Escaped;
-use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::SeedableRng;
 
-use crate::interrupt::Interrupt;
+use crate::interrupt::{self, Interrupt};
 use crate::{fixtures, report};
 use baseline::Comparison;
 use cold::Cache;
@@ -192,8 +188,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let interrupt = Interrupt::watch().context("cannot listen to signals")?;
     let started = Instant::now();
     let mut lab = Processes { args, interrupt: &interrupt, begun: started, room: peers::Room::default() };
-    // Which order they take turns in must not be the same from one comparison to the next.
-    let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
+    let rng = stats::random();
     let measured = measure::measure(&corpora, &plan, &mut lab, rng, Progress::new())?;
     notes.extend(measured.notes);
 
@@ -242,8 +237,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     printed?;
     Ok(match interrupt.signal() {
-        // As shells tell of who was ended by a signal.
-        Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        Some(signal) => interrupt::exit_code(signal),
         None if results.baseline.as_ref().is_some_and(Comparison::is_slower) => ExitCode::FAILURE,
         None if results.all_verified() => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -19,6 +19,11 @@ pub(crate) struct Interrupt(Arc<State>);
 struct State {
     signal: AtomicI32,
     running: Mutex<Option<Pid>>,
+}
+
+/// As shells tell of who was ended by a signal.
+pub(crate) fn exit_code(signal: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal).unwrap_or(1))
 }
 
 impl Interrupt {

@@ -94,8 +94,15 @@ pub(crate) fn print(results: &Results, format: Format) -> Result<()> {
         Format::Json => json(results)?,
         Format::Csv => csv::render(results)?,
     };
+    write_out(&written)
+}
+
+/// # Errors
+///
+/// As for [`print`].
+pub(crate) fn write_out(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(written.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
         }

@@ -15,9 +15,6 @@ pub(crate) mod text;
 mod trees;
 pub(crate) mod units;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,8 +23,6 @@ use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{ValueEnum, ValueHint};
 use polyread_cli::Strategy;
-use rand_pcg::Pcg64Mcg;
-use rand_pcg::rand_core::SeedableRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +32,8 @@ use crate::bench::host::Host;
 use crate::bench::progress::Progress;
 use crate::bench::results::{Results, SCHEMA_VERSION, Stopped};
 use crate::bench::sample::{Analysis, Order, Sabotage, Sample};
-use crate::bench::stats::{FEWEST_SAMPLES, Interval};
-use crate::interrupt::Interrupt;
+use crate::bench::stats::{FEWEST_SAMPLES, Interval, random};
+use crate::interrupt::{self, Interrupt};
 use crate::report;
 use measure::{Bench, Plan};
 
@@ -343,7 +338,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         notes,
     };
     // Neither that one fails must cost the other.
-    let printed = write(&match args.format {
+    let printed = report::write_out(&match args.format {
         Format::Json => json(&swept)?,
         Format::Text => text::render(&swept, text::Page::of_stdout()),
         Format::Markdown => text::render(&swept, text::Page::Markdown),
@@ -355,8 +350,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     printed?;
     Ok(match signal {
-        // As shells tell of who was ended by a signal.
-        Some(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(1)),
+        Some(signal) => interrupt::exit_code(signal),
         None if swept.is_whole() => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     })
@@ -431,8 +425,7 @@ pub(crate) fn short(
 
 fn sweep(plan: &Plan, interrupt: &Interrupt, sabotage: &[(String, Sabotage)]) -> Result<Sweep> {
     let mut lab = Processes { interrupt, sabotage, begun: Instant::now() };
-    // Which order they take turns in must not be the same from one sweep to the next.
-    let rng = Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish());
+    let rng = random();
     let measured = measure::measure(plan, &mut lab, rng, Progress::new())?;
     Ok(Sweep {
         over: plan.over,
@@ -469,15 +462,4 @@ impl Bench for Processes<'_> {
 
 fn json(swept: &Swept) -> Result<String> {
     Ok(serde_json::to_string(swept).context("cannot write the results as JSON")? + "\n")
-}
-
-fn write(text: &str) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough (`| head`) is no error of the sweep.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("cannot write to standard output")
-        }
-        _ => Ok(()),
-    }
 }

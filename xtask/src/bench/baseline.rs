@@ -254,7 +254,7 @@ fn rows(now: &CorpusResult, then: &CorpusResult, cache: Cache, count: usize) -> 
     }
     let (strategies, floors): (Vec<_>, Vec<_>) = changes
         .iter()
-        .filter(|change| matches!(change.now.kind, Kind::Strategy | Kind::Floor))
+        .filter(|change| change.now.kind.comes_first())
         .partition(|change| change.now.kind == Kind::Strategy);
     rows.push(row(ALL, None, told(&strategies, &floors)));
     rows

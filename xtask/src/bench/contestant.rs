@@ -38,6 +38,11 @@ impl Kind {
         [Self::Strategy, Self::Naive, Self::Floor, Self::Peer].into_iter().find(|kind| kind.name() == name)
     }
 
+    /// The strategies and the floor: those that are sampled until they are settled, and before anybody else.
+    pub(crate) fn comes_first(self) -> bool {
+        matches!(self, Self::Strategy | Self::Floor)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Strategy => "strategy",

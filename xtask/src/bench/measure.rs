@@ -115,7 +115,7 @@ struct Turn {
 
 impl Turn {
     fn is_ranked(&self) -> bool {
-        matches!(self.contestant.kind(), Kind::Strategy | Kind::Floor)
+        self.contestant.kind().comes_first()
     }
 
     /// Whether its interval is as narrow as it is going to be.
@@ -211,7 +211,7 @@ impl Rounds<'_> {
         };
         let until = self.until();
         let mut failures = Vec::new();
-        let ranked = |it: &Contestant| matches!(it.kind(), Kind::Strategy | Kind::Floor);
+        let ranked = |it: &Contestant| it.kind().comes_first();
         let mut turns = self.trials(corpus, cache, until, &mut failures, &mut take, &ranked);
         if self.plan.budget.is_some() {
             // What time there is goes to them first: one trial of others may take all that is left.
@@ -274,8 +274,7 @@ impl Rounds<'_> {
             if self.lab.is_stopped() {
                 break;
             }
-            let is_ranked = matches!(contestant.kind(), Kind::Strategy | Kind::Floor);
-            if self.plan.budget.is_some() && !is_ranked && self.is_over(until, 0.0) {
+            if self.plan.budget.is_some() && !contestant.kind().comes_first() && self.is_over(until, 0.0) {
                 left_out.push(contestant.name());
                 continue;
             }

@@ -1,5 +1,8 @@
 //! Medians, and how far they can be trusted.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use schemars::JsonSchema;
@@ -111,6 +114,11 @@ fn median_of(samples: &mut [f64]) -> f64 {
     let is_odd = samples.len() % 2 == 1;
     let (below, middle, _) = samples.select_nth_unstable_by(half, f64::total_cmp);
     if is_odd { *middle } else { f64::midpoint(below.iter().copied().fold(f64::MIN, f64::max), *middle) }
+}
+
+/// For the order in which samples are taken, which must not be the same from one comparison to the next.
+pub(crate) fn random() -> Pcg64Mcg {
+    Pcg64Mcg::seed_from_u64(RandomState::new().build_hasher().finish())
 }
 
 /// A number below `n`, each as likely as the others but for 2^-32 of it.
