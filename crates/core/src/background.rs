@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::CancelToken;
+use crate::cancel::CancelToken;
 
-/// How long the end of a run waits for its threads. What hangs in the kernel longer than this ends by itself, later.
-pub const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the end of a run waits for its threads. A thread that hangs in the kernel longer than this ends by itself, later.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Items that a thread of their own produces in batches, ahead of the consumer by no more than a bounded number.
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Background<T> {
 
 /// The producer's end: where batches go. Clones lead to the same consumer.
 #[derive(Debug)]
-pub struct Outlet<T>(Sender<Vec<T>>);
+pub(crate) struct Outlet<T>(Sender<Vec<T>>);
 
 impl<T> Clone for Outlet<T> {
     fn clone(&self) -> Self {
@@ -36,7 +36,7 @@ impl<T> Clone for Outlet<T> {
 impl<T> Outlet<T> {
     /// Hands a batch over, waiting while the consumer is behind. Returns whether there still is a consumer; without one
     /// the batch is dropped. An empty batch is nothing to send.
-    pub fn send(&self, batch: Vec<T>) -> bool {
+    pub(crate) fn send(&self, batch: Vec<T>) -> bool {
         batch.is_empty() || self.0.send(batch).is_ok()
     }
 
@@ -71,11 +71,6 @@ impl<T> Background<T> {
         })
     }
 
-    /// Whether the next item is one of a batch that has come already.
-    pub(crate) fn has_ready(&self) -> bool {
-        self.ready.len() > 0
-    }
-
     /// The token that the producer looks at.
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel
@@ -85,7 +80,7 @@ impl<T> Background<T> {
     pub(crate) fn wind_up(&mut self, mut each: impl FnMut(T)) {
         self.cancel.cancel();
         self.ready.by_ref().for_each(&mut each);
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         loop {
             match self.batches.recv_deadline(deadline) {
                 Ok(batch) => batch.into_iter().for_each(&mut each),
@@ -131,12 +126,10 @@ impl<T> Drop for Background<T> {
     }
 }
 
-/// Joins a thread that is about to end, or that hangs: then, after [`FAREWELL`], it is left to end by itself.
-///
-/// For those who write a reader.
+/// Joins a thread that is about to end. After [`SHUTDOWN_TIMEOUT`] a thread that hangs is left to end by itself: `None`.
 pub fn join_in_time(thread: JoinHandle<()>) -> Option<std::thread::Result<()>> {
     const PAUSE: Duration = Duration::from_micros(50);
-    let deadline = Instant::now() + FAREWELL;
+    let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
     while !thread.is_finished() && Instant::now() < deadline {
         std::thread::sleep(PAUSE);
     }

@@ -1,9 +1,10 @@
 //! Room for contents: the bytes that results may hold between a worker and the consumer.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use crate::CancelToken;
+use crate::cancel::CancelToken;
+use crate::lock::lock;
 
 /// How often a worker that waits for room looks at its cancel token.
 const CANCEL_POLL: Duration = Duration::from_millis(10);
@@ -12,45 +13,18 @@ const CANCEL_POLL: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Budget {
     capacity: u64,
-    account: Mutex<Account>,
+    /// Wider than any capacity: files that turn out longer than they said take more than there is.
+    used: Mutex<u128>,
     freed: Condvar,
-}
-
-#[derive(Debug)]
-struct Account {
-    /// What may be taken: the capacity, or in another process what has been granted of it.
-    granted: u64,
-    used: u64,
-}
-
-impl Account {
-    fn free(&self) -> u64 {
-        self.granted.saturating_sub(self.used)
-    }
 }
 
 impl Budget {
     pub(crate) fn new(capacity: u64) -> Arc<Self> {
-        Self::with(capacity, capacity)
-    }
-
-    /// A part of somebody else's budget, of which nothing has been granted yet.
-    pub(crate) fn on_allowance(capacity: u64) -> Arc<Self> {
-        Self::with(capacity, 0)
-    }
-
-    fn with(capacity: u64, granted: u64) -> Arc<Self> {
-        Arc::new(Self { capacity, account: Mutex::new(Account { granted, used: 0 }), freed: Condvar::new() })
+        Arc::new(Self { capacity, used: Mutex::new(0), freed: Condvar::new() })
     }
 
     pub(crate) fn capacity(&self) -> u64 {
         self.capacity
-    }
-
-    /// Replaces what is free of the allowance by `bytes`.
-    pub(crate) fn grant(&self, bytes: u64) {
-        let mut account = lock(&self.account);
-        account.granted = account.used + bytes;
     }
 
     /// Takes nothing yet; it can still grow.
@@ -60,9 +34,9 @@ impl Budget {
 
     /// Takes `bytes` if they are free at once.
     pub(crate) fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
-        let mut account = lock(&self.account);
-        (bytes <= account.free()).then(|| {
-            account.used += bytes;
+        let mut used = lock(&self.used);
+        (*used + u128::from(bytes) <= u128::from(self.capacity)).then(|| {
+            *used += u128::from(bytes);
             let mut reservation = self.none();
             reservation.bytes = bytes;
             reservation
@@ -81,52 +55,52 @@ impl Budget {
             if cancel.is_cancelled() {
                 return None;
             }
-            let account = lock(&self.account);
-            if bytes > account.free() {
+            let used = lock(&self.used);
+            if *used + u128::from(bytes) > u128::from(self.capacity) {
                 // A time-out, not a plain wait: a raised token does not notify.
-                drop(self.freed.wait_timeout(account, CANCEL_POLL));
+                drop(self.freed.wait_timeout(used, CANCEL_POLL));
             }
         }
     }
 }
 
-/// Bytes taken from a [`Budget`]; dropping gives them back.
+/// Bytes taken from a run's [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight); dropping gives them back.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     budget: Arc<Budget>,
     bytes: u64,
 }
 
 impl Reservation {
-    pub(crate) fn bytes(&self) -> u64 {
+    /// How many they are.
+    pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Splits `bytes` off into a reservation of their own. Bytes that are missing are taken at once, even beyond the limit:
+    /// they stand for content that has been read already.
+    #[must_use]
+    pub fn split(&mut self, bytes: u64) -> Self {
+        self.grow_to(bytes);
+        self.bytes -= bytes;
+        Self { budget: Arc::clone(&self.budget), bytes }
+    }
+
+    /// Takes over the bytes of another reservation of the same run.
+    pub fn absorb(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "reservations of two runs");
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
     }
 
     /// Follows a file that turns out longer than announced. It takes what it needs at once, even beyond the capacity
     /// (a worker cannot give back what it has read); `false` when this file alone has outgrown the whole budget.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        if more == 0 {
-            return true;
+        if more > 0 {
+            *lock(&self.budget.used) += u128::from(more);
+            self.bytes += more;
         }
-        lock(&self.budget.account).used += more;
-        self.bytes += more;
         self.bytes <= self.budget.capacity
-    }
-
-    /// A part of it, which from now on is given back apart. What is not there is taken, as by [`grow_to`](Self::grow_to).
-    pub(crate) fn split(&mut self, bytes: u64) -> Self {
-        self.grow_to(bytes);
-        self.bytes -= bytes;
-        Self { budget: Arc::clone(&self.budget), bytes }
-    }
-
-    /// Takes it out of the allowance: somebody else accounts for it from now on.
-    pub(crate) fn hand_over(self) -> u64 {
-        let mut account = lock(&self.budget.account);
-        account.granted = account.granted.saturating_sub(self.bytes);
-        drop(account);
-        self.bytes
     }
 }
 
@@ -135,14 +109,9 @@ impl Drop for Reservation {
         if self.bytes == 0 {
             return;
         }
-        lock(&self.budget.account).used -= self.bytes;
+        *lock(&self.budget.used) -= u128::from(self.bytes);
         self.budget.freed.notify_all();
     }
-}
-
-/// What is behind a lock here stays whole whoever panics: it is set in one step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -177,20 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn an_allowance_is_spent_and_replaced() {
-        let there = Budget::new(100);
-        let here = Budget::on_allowance(100);
-        assert!(here.try_acquire(1).is_none());
-        let mut allowance = there.try_acquire(60).unwrap();
-        here.grant(60);
-        assert_eq!(here.try_acquire(40).unwrap().hand_over(), 40);
-        let handed_over = allowance.split(40);
-        assert!(here.try_acquire(21).is_none() && here.try_acquire(20).is_some());
-        drop(allowance);
-        assert!(there.try_acquire(61).is_none() && there.try_acquire(60).is_some());
-        here.grant(30);
-        assert!(here.try_acquire(31).is_none() && here.try_acquire(30).is_some());
-        drop(handed_over);
-        assert!(there.try_acquire(100).is_some());
+    fn reservations_split_and_join() {
+        let budget = Budget::new(100);
+        let mut whole = budget.try_acquire(60).unwrap();
+        let part = whole.split(40);
+        assert_eq!((whole.bytes(), part.bytes()), (20, 40));
+        drop(part);
+        assert!(budget.try_acquire(81).is_none());
+        let other = budget.try_acquire(80).unwrap();
+        whole.absorb(other);
+        assert_eq!(whole.bytes(), 100);
+        // Beyond what there is.
+        let beyond = whole.split(130);
+        assert!(budget.try_acquire(1).is_none());
+        drop((whole, beyond));
+        assert!(budget.try_acquire(100).is_some());
     }
 }

@@ -34,50 +34,43 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod adaptive;
 pub mod advise;
 mod analysis;
 mod background;
 mod budget;
 mod cancel;
+mod contract;
 mod discovery;
-mod divide;
-mod entry;
 mod error;
 mod escape;
-pub mod hops;
+mod file;
+mod job;
 mod limits;
+mod lock;
 mod progress;
-mod reader;
+pub mod reader;
 mod record;
 mod records;
-mod remote;
-mod scan;
 mod sequential;
-mod split;
 mod summary;
 
 pub use analysis::{
     Analysis, Annotated, ByteCount, Combine, Contents, InvalidUtf8, Parts, Rejection, Text, TextCounts, TextStats,
 };
-pub use background::{FAREWELL, Outlet, join_in_time};
 pub use cancel::CancelToken;
+pub use contract::FileReader;
 pub use discovery::{Discovery, Walk};
-pub use divide::{Division, FilePart, Pieces, Promise};
-#[cfg(target_os = "linux")]
-pub use entry::Opening;
-pub use entry::{FileEntry, Links, Root};
 pub use error::{DiscoveryError, ErrorKind, Operation, ReadError, ReaderError};
 pub use escape::Escaped;
+pub use file::FileEntry;
+pub use job::Job;
 pub use limits::Limits;
 pub use progress::{Progress, ProgressSnapshot};
-pub use reader::{Context, Entries, Entry, FileReader, Files, Job, Run, Sink};
-pub use record::{FileResult, Side, WorkerId};
-pub use records::{Producer, Records};
-pub use remote::{Allowance, Room};
-pub use scan::{Colleagues, FileScanner, Leave, Watch};
+pub use record::{FileResult, Sink, WorkerId};
+pub use records::Records;
 pub use sequential::SequentialReader;
-pub use split::{Crossing, Split};
-pub use summary::{Stopped, Summary, Tally};
+pub use summary::{Stopped, Summary};
 
 /// For the benches and the fuzz target of this crate: what they compare. It may change with any version.
 #[doc(hidden)]

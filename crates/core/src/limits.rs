@@ -33,9 +33,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Files read at the same time by a model whose worker is a thread or a process, and in a hybrid run by both sides unless
-    /// they wait for a device; for the async models, hops in flight are their own setting, and for rings of io_uring, of which
-    /// these are the number, files in flight are. At least 1, at most 1024. Default: the number of cores this process may use.
+    /// Files read at the same time by a model whose worker is a thread or a process. The async models have a setting of their
+    /// own for hops in flight, and io_uring for the files in flight on each ring; these are the number of rings. At least 1,
+    /// at most 1024. Default: the number of cores this process may use.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers.clamp(1, MOST_AT_ONCE);
@@ -92,6 +92,11 @@ impl Limits {
     /// The bound set by [`max_open_files`](Self::max_open_files).
     pub fn open_files(&self) -> usize {
         self.max_open_files
+    }
+
+    /// The bound set by [`bytes_in_flight`](Self::bytes_in_flight).
+    pub fn bytes_held(&self) -> u64 {
+        self.bytes_in_flight
     }
 
     /// The bound set by [`max_file_size`](Self::max_file_size).

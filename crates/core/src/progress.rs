@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::{FileResult, ReadError};
+use crate::record::FileResult;
 
 /// Counters that a run raises and anybody may read. Clones share the counters.
 ///
@@ -75,7 +75,7 @@ impl Progress {
     pub(crate) fn record<T>(&self, result: &FileResult<T>) {
         let counter = match &result.outcome {
             Ok(_) => &self.0.read,
-            Err(error) if ReadError::is_skip(error) => &self.0.skipped,
+            Err(error) if error.is_skip() => &self.0.skipped,
             Err(_) => &self.0.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);

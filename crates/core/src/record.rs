@@ -1,60 +1,44 @@
 //! The record in which every discovered entry ends.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::budget::Reservation;
-use crate::{ReadError, Room};
+use crate::error::ReadError;
+use crate::reader::large::LargeFile;
 
-/// Who read a file.
+/// Which worker read a file: what kind of worker it is, and its number among those of its kind.
+///
+/// Printed as `kind-number`, which is the form that scripts see: `thread-3`, `task-17`, `process-4711`, `ring-0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum WorkerId {
-    /// A thread of the reader's, counted from 0.
-    Thread(usize),
-    /// A task of an async runtime, counted from 0 in the order in which they were started.
-    Task(u64),
-    /// A process, by its id.
-    Process(u32),
-    /// A ring of submissions to the kernel, with the thread that owns it, counted from 0.
-    Ring(usize),
+pub struct WorkerId {
+    kind: &'static str,
+    number: u64,
+}
+
+impl WorkerId {
+    /// A worker of this kind (`"thread"`, `"task"`, …) with this number: its position among the reader's workers, or the
+    /// id that the operating system knows it by.
+    pub const fn new(kind: &'static str, number: u64) -> Self {
+        Self { kind, number }
+    }
+
+    /// What kind of worker it is: `"thread"`, `"task"`, `"process"` or `"ring"` in the readers of polyread.
+    pub fn kind(self) -> &'static str {
+        self.kind
+    }
+
+    /// The number of a thread, task or ring, counted from 0; the id of a process.
+    pub fn number(self) -> u64 {
+        self.number
+    }
 }
 
 impl fmt::Display for WorkerId {
-    /// The stable form, as scripts see it: `thread-3`, `task-17`, `process-4711`, `ring-0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Thread(index) => write!(f, "thread-{index}"),
-            Self::Task(index) => write!(f, "task-{index}"),
-            Self::Process(id) => write!(f, "process-{id}"),
-            Self::Ring(index) => write!(f, "ring-{index}"),
-        }
-    }
-}
-
-/// Which of two readers read a file, where a run is [split](crate::Split) between them by size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
-    /// The one that opens every file, and reads those below the threshold.
-    Small,
-    /// The one that reads files from the threshold on.
-    Large,
-}
-
-impl Side {
-    /// The stable name, as scripts see it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-            Self::Large => "large",
-        }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        write!(f, "{}-{}", self.kind, self.number)
     }
 }
 
@@ -74,26 +58,20 @@ pub struct FileResult<T> {
     pub bytes: u64,
     /// Time between taking up the entry and the end of its analysis.
     pub elapsed: Duration,
-    /// Who did it.
+    /// Which worker read it.
     pub worker: WorkerId,
-    /// Which reader it belongs to, in a run that two of them share; otherwise `None`.
-    pub side: Option<Side>,
     /// How often it was tried: 1, or more where a model tries again after losing a worker.
     pub attempts: u32,
-    /// Whether the reader has another record at hand, which follows without waiting for anything: for a sink that hands
-    /// records on, and would rather do so with several at once. `false` where the reader does not know.
-    pub is_followed: bool,
-    /// Room taken in the bytes in flight until the record is consumed.
+    /// Taken from the bytes in flight until the record is consumed.
     pub(crate) reservation: Option<Reservation>,
+    /// The file itself, open, where the job [defers](crate::Job::defer_from) files of its size.
+    pub(crate) deferred: Option<Box<LargeFile>>,
 }
 
 impl<T> FileResult<T> {
-    /// The record of a file that was read elsewhere, with the room that its result takes here. The other fields are as for
-    /// a file without content.
-    ///
-    /// For those who write a reader.
-    pub fn new(index: u64, path: PathBuf, outcome: Result<T, ReadError>, worker: WorkerId, room: Option<Room>) -> Self {
-        let reservation = room.map(|room| room.0);
+    /// The record of an entry, for a reader that reads files in a way of its own. [`bytes`](Self::bytes) and
+    /// [`elapsed`](Self::elapsed) are 0, [`attempts`](Self::attempts) is 1.
+    pub fn new(index: u64, path: PathBuf, outcome: Result<T, ReadError>, worker: WorkerId) -> Self {
         Self {
             path,
             index,
@@ -101,33 +79,44 @@ impl<T> FileResult<T> {
             bytes: 0,
             elapsed: Duration::ZERO,
             worker,
-            side: None,
             attempts: 1,
-            is_followed: false,
-            reservation,
-        }
-    }
-
-    /// Takes the bytes of its room in the bytes in flight out of this process: another one accounts for them.
-    ///
-    /// For those who write a reader.
-    pub fn hand_over_room(&mut self) -> u64 {
-        self.reservation.take().map_or(0, Reservation::hand_over)
-    }
-
-    /// The record of an entry that failed before any byte of it was read.
-    pub fn failed(index: u64, error: ReadError, worker: WorkerId) -> Self {
-        Self {
-            path: error.path().to_path_buf(),
-            index,
-            bytes: error.bytes_read(),
-            outcome: Err(error),
-            elapsed: Duration::ZERO,
-            worker,
-            side: None,
-            attempts: 1,
-            is_followed: false,
             reservation: None,
+            deferred: None,
         }
+    }
+
+    /// The record of an entry that failed with this error.
+    pub fn failed(index: u64, error: ReadError, worker: WorkerId) -> Self {
+        let bytes = error.bytes_read();
+        Self { bytes, ..Self::new(index, error.path().to_path_buf(), Err(error), worker) }
+    }
+
+    /// The same record, which keeps bytes of the run's [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight) taken
+    /// until the consumer is done with it.
+    #[must_use]
+    pub fn holding(mut self, reservation: impl Into<Option<Reservation>>) -> Self {
+        self.reservation = reservation.into();
+        self
+    }
+
+    /// Takes the record's bytes in flight out of it: from now on they are the caller's to give back.
+    pub fn take_reservation(&mut self) -> Option<Reservation> {
+        self.reservation.take()
+    }
+
+    /// Takes the file out of the record, if it was left to another reader; see [`Job::defer_from`](crate::Job::defer_from).
+    /// Then this is not the file's record, which comes from the reader that the file is given to.
+    pub fn take_deferred(&mut self) -> Option<LargeFile> {
+        self.deferred.take().map(|file| *file)
+    }
+
+    /// A record that stands for a file until another reader has read it.
+    pub(crate) fn deferred(file: LargeFile, error: ReadError, worker: WorkerId) -> Self {
+        let deferred = Some(Box::new(file));
+        let record = Self::failed(deferred.as_ref().map_or(0, |file| file.index()), error, worker);
+        Self { deferred, ..record }
     }
 }
+
+/// The consumer of a run; see [`FileReader::read`](crate::FileReader::read).
+pub type Sink<'a, T> = dyn FnMut(FileResult<T>) -> ControlFlow<()> + 'a;

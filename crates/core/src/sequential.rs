@@ -1,8 +1,18 @@
 //! One thread, one file at a time: the baseline of every comparison and the reference of every test.
 
-use crate::{Analysis, FileReader, Job, ReaderError, Run, Sink, Summary, WorkerId};
+use crate::analysis::Analysis;
+use crate::contract::FileReader;
+use crate::error::ReaderError;
+use crate::job::Job;
+use crate::reader::worker::Scanned;
+use crate::record::{Sink, WorkerId};
+use crate::records::Records;
+use crate::summary::Summary;
 
-/// Reads the files one after the other, in the order of discovery, on the caller's thread.
+const NAME: &str = "sequential";
+
+/// Reads the files one after the other, in the order of discovery: on the caller's thread, or for an iterator on one of its
+/// own.
 ///
 /// There is nothing to configure. Of the [`Limits`](crate::Limits), those on workers and open files hold by themselves.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,28 +24,50 @@ impl SequentialReader {
     pub fn new() -> Self {
         Self
     }
+
+    /// The records of a run as an iterator. Dropping it ends the run.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::Start`] if the thread cannot be started.
+    pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        job.start().records(NAME, |run| {
+            let mut worker = run.worker(WorkerId::new("thread", 0));
+            while let Some(batch) = run.next_batch(1) {
+                worker.read(batch);
+            }
+        })
+    }
 }
 
 impl<A: Analysis> FileReader<A> for SequentialReader {
     fn name(&self) -> &'static str {
-        "sequential"
+        NAME
+    }
+
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        Self::records(self, job)
     }
 
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        let _span = tracing::info_span!("read", strategy = "sequential").entered();
-        let Run { entries, context, mut tally, .. } = job.start();
-        let mut scanner = context.scanner();
-        for entry in entries {
-            // Nothing to hand over before waiting: the record before this one has been consumed.
-            let result = scanner.scan(entry, WorkerId::Thread(0), &mut |_| {});
-            scanner.rest();
-            let Some(result) = result else { continue };
-            let flow = sink(tally.admit(result));
-            tally.release();
-            if flow.is_break() {
-                return Ok(tally.summary(false));
+        let _span = tracing::info_span!("read", strategy = NAME).entered();
+        // No record is delivered: each is consumed here before the next file is read.
+        let (run, mut tally) = job.start().delivering(|_| true);
+        let mut worker = run.worker(WorkerId::new("thread", 0));
+        while let Some(batch) = run.next_batch(1) {
+            for entry in batch {
+                let record = match worker.scan(entry) {
+                    Scanned::Done(record) => record,
+                    Scanned::Large(file) => worker.read_large(file),
+                };
+                let flow = sink(tally.admit(record));
+                tally.release();
+                if flow.is_break() {
+                    return Ok(tally.summary(false));
+                }
             }
         }
+        tally.end();
         Ok(tally.summary(true))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use ignore::{IncrementalIgnore, WalkBuilder};
 
-use crate::budget::lock;
+use crate::lock::lock;
 
 /// Directories whose rules are kept. Those of the ones above them are read again afterwards, so few would cost time.
 const KEPT: usize = 4096;

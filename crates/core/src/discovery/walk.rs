@@ -5,16 +5,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::crew::Crew;
+use super::filter::Filter;
+use super::options::Options;
 use super::rules::Rules;
-use super::walker::{Share, Walker};
-use super::{Discovery, Filter};
+use super::shared::{Found, Walked};
+use super::walker::Walker;
+use super::work_queue::WorkQueue;
 use crate::background::{Background, Outlet};
-use crate::entry::{Root, when_free};
-use crate::{CancelToken, DiscoveryError, ErrorKind, FileEntry, Operation, ReadError};
-
-/// What the walk yields.
-pub(super) type Found = Result<FileEntry, ReadError>;
+use crate::cancel::CancelToken;
+use crate::error::{DiscoveryError, ErrorKind, Operation, ReadError};
+use crate::file::{FileEntry, Root, when_free};
 
 /// Roots that are held open at the same time, at the most.
 const MOST_ROOTS_HELD: usize = 16;
@@ -23,7 +23,7 @@ const BATCHES_AHEAD: usize = 16;
 /// Directories that a walk lists before it takes on a second thread: a walk of fewer ends sooner than a thread starts.
 const ALONE: usize = 32;
 
-/// The entries of a [`Discovery`], while they are found.
+/// The entries of a [`Discovery`](crate::Discovery), while they are found.
 ///
 /// Dropping it ends the walk and its threads.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    pub(super) fn start(discovery: &Discovery, filter: Filter) -> Result<Self, DiscoveryError> {
+    pub(super) fn start(discovery: &Options, filter: Filter) -> Result<Self, DiscoveryError> {
         let mut named = Vec::new();
         let mut directories = Vec::new();
         for path in &discovery.roots {
@@ -96,31 +96,19 @@ impl Iterator for Walk {
 
 /// What the walk of every root shares.
 struct Walkers {
-    options: Discovery,
+    options: Options,
     filter: Filter,
     outlet: Outlet<Found>,
 }
 
-/// What every thread that walks one root shares.
-pub(super) struct Walked<'a> {
-    pub(super) options: &'a Discovery,
-    pub(super) filter: &'a Filter,
-    pub(super) outlet: &'a Outlet<Found>,
-    pub(super) root: Arc<Root>,
-    /// The one that the root lies on.
-    pub(super) device: u64,
-    pub(super) rules: Option<Rules>,
-    pub(super) crew: Crew<Share>,
-}
-
 impl Walkers {
     fn start(
-        discovery: &Discovery,
+        discovery: &Options,
         filter: Filter,
         roots: Vec<(PathBuf, u64)>,
     ) -> Result<Background<Found>, DiscoveryError> {
         // A child: dropping the walk ends it without raising the caller's token.
-        let options = Discovery { cancel: discovery.cancel.child(), ..discovery.clone() };
+        let options = Options { cancel: discovery.cancel.child(), ..discovery.clone() };
         let batches_ahead = BATCHES_AHEAD * options.threads;
         Background::spawn("polyread-walk", batches_ahead, options.cancel.clone(), move |outlet| {
             Self { options, filter, outlet }.run(roots);
@@ -153,7 +141,7 @@ impl Walkers {
     fn walk(&self, root: Arc<Root>, device: u64) {
         let Self { options, filter, outlet } = self;
         let rules = options.ignore_files.then(|| Rules::new(root.path(), options.skip_hidden)).flatten();
-        let walked = Walked { options, filter, outlet, root, device, rules, crew: Crew::new() };
+        let walked = Walked { options, filter, outlet, root, device, rules, queue: WorkQueue::new() };
         std::thread::scope(|scope| {
             let mut wanted = options.threads - 1;
             let mut directories = 0;

@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::listing::{Buffer, Listing};
 use super::names::Names;
-use super::walk::{Found, Walked};
-use crate::entry::{Links, when_free};
-use crate::{ErrorKind, FileEntry, Operation, ReadError};
+use super::shared::{Found, Identity, Share, Walked};
+use crate::error::{ErrorKind, Operation, ReadError};
+use crate::escape::Escaped;
+use crate::file::{FileEntry, Links, when_free};
 
 /// Entries sent at once, at most. A walker starts with one and doubles, so that the first come without delay.
 const BATCH: usize = 128;
@@ -23,9 +24,6 @@ const MANY_NAMES: usize = 256 * 1024;
 const MOST_HELD: usize = 16;
 
 const TO_LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// Device and inode, by which a directory is known whatever its path.
-type Identity = (u64, u64);
 
 /// A directory that has been listed, with those in it that have not.
 struct Frame {
@@ -37,14 +35,6 @@ struct Frame {
     listing: Option<Listing>,
     /// Its listing was left for later and is open.
     is_left: bool,
-}
-
-/// Work that one thread gives to another: directories that are still to be listed, and what is known of those above.
-pub(super) struct Share {
-    path: Vec<u8>,
-    depth: usize,
-    names: Names,
-    above: Vec<(Identity, usize)>,
 }
 
 pub(super) struct Walker<'a> {
@@ -82,7 +72,7 @@ impl<'a> Walker<'a> {
 
     /// Walks the root with those who come to help. `before_each` is called before each directory.
     pub(super) fn lead(mut self, mut before_each: impl FnMut()) {
-        let mut member = self.walked.crew.join(true);
+        let mut member = self.walked.queue.join(true);
         self.path.extend_from_slice(self.walked.root.path().as_os_str().as_bytes());
         if self.walked.options.max_depth != Some(0) {
             self.descend(None, None, 0);
@@ -98,7 +88,7 @@ impl<'a> Walker<'a> {
 
     /// Takes what others have to give, to the end of the walk.
     pub(super) fn help(mut self) {
-        let mut member = self.walked.crew.join(false);
+        let mut member = self.walked.queue.join(false);
         while let Some(share) = member.next() {
             self.take(share);
             self.work(|| {});
@@ -118,7 +108,7 @@ impl<'a> Walker<'a> {
         }
         let names = upper.names.split_off_half();
         let above = self.above.get(..=upper.depth).unwrap_or_default().to_vec();
-        self.walked.crew.give(Share { path: self.path[..upper.path].to_vec(), depth: upper.depth, names, above });
+        self.walked.queue.give(Share { path: self.path[..upper.path].to_vec(), depth: upper.depth, names, above });
     }
 
     /// Walks what the frames have, to the end.
@@ -144,7 +134,7 @@ impl<'a> Walker<'a> {
                 self.left -= 1;
                 self.list(Frame { listing: Some(listing), is_left: false, ..frame });
             }
-            if self.walked.crew.is_hungry() {
+            if self.walked.queue.is_short() {
                 self.share();
             }
         }
@@ -233,7 +223,7 @@ impl<'a> Walker<'a> {
     /// The error that a link to this directory is, if the directory is one of those above.
     fn leads_back(&self, stat: &Stat) -> Option<ReadError> {
         let (_, path) = self.above.iter().rfind(|(identity, _)| *identity == (stat.st_dev, stat.st_ino))?;
-        let detail = format!("leads back to {}", crate::Escaped(OsStr::from_bytes(&self.path[..*path])));
+        let detail = format!("leads back to {}", Escaped(OsStr::from_bytes(&self.path[..*path])));
         Some(ReadError::new(ErrorKind::Loop, Operation::ReadDirectory, self.path()).with_detail(detail))
     }
 
@@ -297,7 +287,7 @@ impl<'a> Walker<'a> {
         if rules.as_ref().is_some_and(|rules| rules.exclude(self.relative(), is_directory)) {
             return;
         }
-        // What may be a directory is not left out by what is asked of files.
+        // The file filters do not apply to an entry that may be a directory.
         let wanted = match known {
             Err(_) if !entry.is_link => filter.wants_directory(self.relative()),
             Ok(()) if is_directory => filter.wants_directory(self.relative()),
@@ -317,7 +307,7 @@ impl<'a> Walker<'a> {
                     names.push(name.to_bytes(), entry.is_link);
                 }
                 Ok(()) => {}
-                // A link that leads back is left out by what is asked of files, as any that is not walked into.
+                // The file filters also apply to links that form a loop.
                 Err(error) if error.kind() == ErrorKind::Loop && !filter.wants_file(self.relative()) => {}
                 Err(error) => self.push(Err(error)),
             }

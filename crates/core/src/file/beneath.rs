@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::Links;
-#[cfg(target_os = "linux")]
-use super::Opening;
+use super::links::Links;
 
 /// How a directory is opened that is there to open others from. With `O_PATH`, where there is such a thing, it takes no
 /// permission to list it.
@@ -24,7 +22,7 @@ pub(super) fn open_directory(at: impl AsFd, path: &Path, more: OFlags) -> rustix
 
 /// What no path below a root may do.
 #[cfg(target_os = "linux")]
-pub(super) const BENEATH: rustix::fs::ResolveFlags =
+const BENEATH: rustix::fs::ResolveFlags =
     rustix::fs::ResolveFlags::BENEATH.union(rustix::fs::ResolveFlags::NO_MAGICLINKS);
 
 /// Whether the kernel (before 5.6) or a sandbox refuses `openat2` altogether.
@@ -68,13 +66,17 @@ pub(super) fn open_beneath(
 
 /// The same, if that passes no mount point either. `None` where it does, where the kernel is not asked, and for any error.
 #[cfg(target_os = "linux")]
-pub(super) fn open_staying(opening: &Opening<'_>) -> Option<OwnedFd> {
+pub(super) fn open_staying(root: &OwnedFd, relative: &Path, flags: OFlags) -> Option<OwnedFd> {
     if OPENAT2_IS_REFUSED.load(Ordering::Relaxed) {
         return None;
     }
-    let Opening { root, path, flags, resolve } = opening;
-    let resolve = *resolve | rustix::fs::ResolveFlags::NO_XDEV;
-    rustix::fs::openat2(root.descriptor()?, *path, *flags, Mode::empty(), resolve).ok()
+    let resolve = BENEATH | rustix::fs::ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(root, relative, flags, Mode::empty(), resolve).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open_staying(_: &OwnedFd, _: &Path, _: OFlags) -> Option<OwnedFd> {
+    None
 }
 
 /// What there is where no kernel does it at once.

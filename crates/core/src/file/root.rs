@@ -1,17 +1,13 @@
 //! A directory that files were found below, and how they are opened from there.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-#[cfg(target_os = "linux")]
-use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-#[cfg(target_os = "linux")]
-use super::beneath::BENEATH;
-use super::beneath::{TO_OPEN_FROM, open_beneath, open_directory};
+use super::beneath::{TO_OPEN_FROM, open_beneath, open_directory, open_staying};
+use super::links::Links;
 
 /// How every file is opened. `NONBLOCK` so that a FIFO that took a file's place cannot block the open, `NOCTTY` so that
 /// a terminal cannot become the program's own.
@@ -19,12 +15,10 @@ pub(super) const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OF
 
 /// A directory that discovery started from, held open: what is below it is opened relative to its descriptor, so that
 /// renaming the root or a directory above it changes nothing.
-///
-/// For those who write a reader.
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
-    /// Device and inode: another process that opens it by its path asks whether it is still the same.
+    /// Device and inode: a process that opens the root by its path asks whether it is still the same.
     identity: (u64, u64),
     /// `None` where so many roots are read at once that holding each would use the descriptors up: then the root is
     /// opened anew for each file.
@@ -36,20 +30,6 @@ pub struct Root {
 /// The least page size in bytes; those of other machines are multiples of it.
 const PAGE: usize = 4096;
 
-/// What a path below a root may pass through.
-///
-/// For those who write a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-pub enum Links {
-    /// No link in the last place, none that leads out of the root before it.
-    NotFollowed,
-    /// Links are followed, wherever they lead.
-    Followed,
-    /// Links are followed as long as they stay below the root.
-    FollowedWithin,
-}
-
 impl Root {
     /// The root at `path`, as it stands in front of the paths of its entries.
     pub(crate) fn open(path: &Path, links: Links, held: bool) -> rustix::io::Result<Self> {
@@ -59,26 +39,16 @@ impl Root {
         Ok(Self { path: path.to_path_buf(), identity, descriptor: held.then_some(descriptor), links, is_paged })
     }
 
-    /// The same root in another process, opened through `descriptor`, a path to the descriptor of the process that found
-    /// it, or else by its own path.
+    /// The root at `path` whose directory is open already: for a reader whose workers are elsewhere and are sent the
+    /// directory.
     ///
     /// # Errors
     ///
-    /// It cannot be opened, or something else stands there now.
-    pub fn reopen(
-        path: PathBuf,
-        identity_there: (u64, u64),
-        links: Links,
-        descriptor: Option<&Path>,
-    ) -> io::Result<Self> {
-        let same = |path: &Path| {
-            let descriptor = open_directory(rustix::fs::CWD, path, OFlags::empty())?;
-            if identity(&descriptor)? == identity_there { Ok(descriptor) } else { Err(rustix::io::Errno::STALE) }
-        };
-        let opened = descriptor.map(same).and_then(Result::ok);
-        let descriptor = opened.map_or_else(|| same(&path), Ok)?;
-        let is_paged = is_paged(&descriptor);
-        Ok(Self { path, identity: identity_there, descriptor: Some(descriptor), links, is_paged })
+    /// The system does not tell which directory it is.
+    pub fn of_directory(path: PathBuf, directory: OwnedFd, links: Links) -> std::io::Result<Self> {
+        let identity = identity(&directory)?;
+        let is_paged = is_paged(&directory);
+        Ok(Self { path, identity, descriptor: Some(directory), links, is_paged })
     }
 
     /// The path as it stands in front of the paths of its entries.
@@ -115,25 +85,24 @@ impl Root {
         self.is_paged
     }
 
-    /// See [`FileEntry::opening`](super::FileEntry::opening).
-    #[cfg(target_os = "linux")]
-    pub(super) fn opening<'a>(self: &'a Arc<Self>, path: &'a Path) -> Option<Opening<'a>> {
-        self.descriptor.as_ref()?;
+    /// The part of `path` below this root; empty for the root itself. `path` starts with the root's.
+    pub fn relative<'a>(&self, path: &'a Path) -> &'a Path {
+        let prefix = self.path.as_os_str().len();
+        let below = path.as_os_str().as_bytes().get(prefix..).unwrap_or_default();
+        let slashes = below.iter().take_while(|byte| **byte == b'/').count();
+        Path::new(std::ffi::OsStr::from_bytes(&below[slashes..]))
+    }
+
+    /// Opens a file that was listed as a regular one, if no mount point lies between it and the root. `None` if one does, if
+    /// links may lead anywhere, if the root is not held open, and for any error.
+    pub(crate) fn open_staying(&self, relative: &Path) -> Option<OwnedFd> {
         let flags = match self.links {
             Links::NotFollowed => FLAGS | OFlags::NOFOLLOW,
             Links::FollowedWithin => FLAGS,
             Links::Followed => return None,
         };
-        let path = self.relative(path);
-        (!path.as_os_str().is_empty()).then_some(Opening { root: self, path, flags, resolve: BENEATH })
-    }
-
-    /// The part of `path` below this root.
-    pub(crate) fn relative<'a>(&self, path: &'a Path) -> &'a Path {
-        let prefix = self.path.as_os_str().len();
-        let below = path.as_os_str().as_bytes().get(prefix..).unwrap_or_default();
-        let slashes = below.iter().take_while(|byte| **byte == b'/').count();
-        Path::new(std::ffi::OsStr::from_bytes(&below[slashes..]))
+        let root = self.descriptor.as_ref().filter(|_| !relative.as_os_str().is_empty())?;
+        open_staying(root, relative, flags)
     }
 
     /// Whether following the link at this path leads out of the root, where links must stay below it.
@@ -205,21 +174,4 @@ fn is_paged(_: &OwnedFd) -> bool {
 fn identity(directory: &OwnedFd) -> rustix::io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(directory)?;
     Ok((stat.st_dev, stat.st_ino))
-}
-
-/// How to open a file that was listed as a regular one, for a worker that makes the call by itself: with `openat2`, from
-/// `root`'s descriptor, which stays open for as long as `root` is kept.
-///
-/// For those who write a reader.
-#[cfg(target_os = "linux")]
-#[derive(Clone, Copy, Debug)]
-pub struct Opening<'a> {
-    /// Where the path starts.
-    pub root: &'a Arc<Root>,
-    /// The way from there.
-    pub path: &'a Path,
-    /// The flags of the call.
-    pub flags: OFlags,
-    /// What the path must not pass through.
-    pub resolve: rustix::fs::ResolveFlags,
 }

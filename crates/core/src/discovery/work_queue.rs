@@ -1,16 +1,16 @@
-//! The threads of a walk: who has nothing to do is given a part of what another has before it.
+//! The queue between the threads of a walk: a thread without work is given a part of another's.
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::budget::lock;
+use crate::lock::lock;
 
 /// Threads that walk one root together, and the work that passes between them.
-pub(super) struct Crew<T> {
+pub(super) struct WorkQueue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
-    /// Threads that wait, less the work that waits for them. Looked at before each directory, so without the lock.
-    hungry: AtomicIsize,
+    /// Idle threads minus queued work. Looked at before each directory, so without the lock.
+    shortage: AtomicIsize,
 }
 
 struct State<T> {
@@ -19,35 +19,35 @@ struct State<T> {
     working: usize,
 }
 
-impl<T> Crew<T> {
+impl<T> WorkQueue<T> {
     pub(super) fn new() -> Self {
         let state = State { given: Vec::new(), working: 0 };
-        Self { state: Mutex::new(state), changed: Condvar::new(), hungry: AtomicIsize::new(0) }
+        Self { state: Mutex::new(state), changed: Condvar::new(), shortage: AtomicIsize::new(0) }
     }
 
     /// Whether a thread waits for work.
-    pub(super) fn is_hungry(&self) -> bool {
-        self.hungry.load(Ordering::Relaxed) > 0
+    pub(super) fn is_short(&self) -> bool {
+        self.shortage.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn give(&self, work: T) {
         let mut state = lock(&self.state);
         state.given.push(work);
-        self.hungry.fetch_sub(1, Ordering::Relaxed);
+        self.shortage.fetch_sub(1, Ordering::Relaxed);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// A new thread of the crew; `working` if it comes with work of its own.
+    /// A new thread at the queue; `working` if it comes with work of its own.
     pub(super) fn join(&self, working: bool) -> Member<'_, T> {
         lock(&self.state).working += usize::from(working);
-        Member { crew: self, working }
+        Member { queue: self, working }
     }
 }
 
-/// One thread of a crew. Dropped in a panic, it does not leave the others waiting.
+/// One thread at a queue. Dropped in a panic, it does not leave the others waiting.
 pub(super) struct Member<'a, T> {
-    crew: &'a Crew<T>,
+    queue: &'a WorkQueue<T>,
     working: bool,
 }
 
@@ -55,8 +55,8 @@ impl<T> Member<'_, T> {
     /// Waits for work; `None` when nobody has any that could be given.
     pub(super) fn next(&mut self) -> Option<T> {
         self.rest();
-        self.crew.hungry.fetch_add(1, Ordering::Relaxed);
-        let mut state = lock(&self.crew.state);
+        self.queue.shortage.fetch_add(1, Ordering::Relaxed);
+        let mut state = lock(&self.queue.state);
         loop {
             if let Some(work) = state.given.pop() {
                 state.working += 1;
@@ -66,16 +66,16 @@ impl<T> Member<'_, T> {
             if state.working == 0 {
                 return None;
             }
-            state = self.crew.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.queue.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn rest(&mut self) {
         if std::mem::take(&mut self.working) {
-            let mut state = lock(&self.crew.state);
+            let mut state = lock(&self.queue.state);
             state.working -= 1;
             if state.working == 0 {
-                self.crew.changed.notify_all();
+                self.queue.changed.notify_all();
             }
         }
     }

@@ -1,34 +1,34 @@
-//! What was seen of the parts of a file, put together as it comes.
+//! What an analysis has seen of the parts of one file, combined as it comes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::scan::{panicked, rejected};
-use crate::{Analysis, ErrorKind, Operation, Parts, ReadError};
+use super::failures::{panicked, rejected};
+use crate::analysis::{Analysis, Parts};
+use crate::error::{ErrorKind, Operation, ReadError};
 
-/// States of an analysis that were reached over parts of one file. Those of parts that lie side by side are combined at
-/// once, so that there are no more of them than parts that are read out of order.
-///
-/// For those who write a reader.
+/// The states that an analysis has reached over parts of one file. Those of neighbouring parts are combined at once, so that
+/// there are no more of them than parts that are read out of order.
 #[derive(Debug)]
-pub struct Pieces<A> {
+pub struct PartialResults<A> {
     path: PathBuf,
     parts: Parts<A>,
-    /// By where it begins, what was seen from there on to where it ends.
+    /// By where a part begins: where it ends, and the state that was reached there.
     seen: BTreeMap<u64, (u64, A)>,
-    /// The first; nothing that comes after it counts.
+    /// The first failure; nothing that comes after it counts.
     failure: Option<ReadError>,
 }
 
-impl<A: Analysis> Pieces<A> {
+impl<A: Analysis> PartialResults<A> {
     /// Nothing seen yet of the file at this path.
     pub fn new(path: &Path, parts: Parts<A>) -> Self {
         Self { path: path.to_path_buf(), parts, seen: BTreeMap::new(), failure: None }
     }
 
-    /// Puts down what was seen of these bytes, which nobody else has seen. A panic of the analysis is the file's failure.
+    /// Adds the state that was reached over these bytes, each of which is in one part only. A panic of the analysis is the
+    /// file's failure.
     pub fn put(&mut self, range: Range<u64>, seen: A) {
         let put = catch_unwind(AssertUnwindSafe(|| self.combine(range, seen)));
         if let Err(panic) = put {
@@ -52,13 +52,13 @@ impl<A: Analysis> Pieces<A> {
         self.seen.insert(start, (end, seen));
     }
 
-    /// A part could not be read, and with it the file.
+    /// A part could not be read, and so the file cannot.
     pub fn fail(&mut self, failure: ReadError) {
         self.failure.get_or_insert(failure);
         self.seen.clear();
     }
 
-    /// What was seen of all of these bytes; `None` if some are missing.
+    /// The state over all of these bytes; `None` if some are missing.
     pub(crate) fn whole(&mut self, range: &Range<u64>) -> Result<Option<A>, ReadError> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -67,11 +67,11 @@ impl<A: Analysis> Pieces<A> {
         Ok(whole.filter(|(end, _)| *end == range.end).map(|(_, analysis)| analysis))
     }
 
-    /// What the analysis makes of a file of `size` bytes, of which every part has been put down.
+    /// The output for a file of `size` bytes, when every part has been added.
     ///
     /// # Errors
     ///
-    /// The first failure; or the analysis has no result, or panics.
+    /// The first failure; [`Changed`](ErrorKind::Changed) if bytes are missing; the analysis has no result, or panics.
     pub fn conclude(mut self, size: u64) -> Result<A::Output, ReadError> {
         let whole = self.whole(&(0..size))?;
         let missing = || ReadError::new(ErrorKind::Changed, Operation::Read, &self.path);

@@ -1,0 +1,230 @@
+//! A job that has been started.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use super::deferral::Deferral;
+use super::entries::{Entries, Entry, Source, Taken};
+use super::state::{Outlet, RunState};
+use super::tally::Tally;
+use super::worker::Worker;
+use crate::analysis::Analysis;
+use crate::background::Background;
+use crate::budget::{Budget, Reservation};
+use crate::cancel::CancelToken;
+use crate::error::ReaderError;
+use crate::limits::Limits;
+use crate::lock::lock;
+use crate::progress::Progress;
+use crate::record::{FileResult, WorkerId};
+use crate::records::Records;
+
+/// Batches of records that may wait for the consumer, for each worker: enough that a worker need not wait while the consumer
+/// looks at another's.
+const BATCHES_AHEAD: usize = 4;
+
+/// A job that has been started, as its reader sees it: gives entries, makes workers, takes records.
+///
+/// The run is over when this is dropped: records that a worker delivers later reach nobody. So what a reader has to do is to
+/// read every entry that it takes, and to keep the run until its workers have delivered.
+pub struct Run<A: Analysis> {
+    state: Arc<RunState<A>>,
+    entries: Arc<Mutex<Entries>>,
+    /// For the consumer, until there is one.
+    tally: Option<Tally>,
+}
+
+impl<A: Analysis> Run<A> {
+    /// A run of the job's own.
+    pub(crate) fn new(
+        source: Source,
+        analysis: A,
+        limits: Limits,
+        cancel: CancelToken,
+        progress: Progress,
+        deferral: Option<Arc<Deferral>>,
+    ) -> Self {
+        let own = cancel.child();
+        if let Source::Walk(walk) = &source {
+            walk.end_with(&own);
+        }
+        let taken = Arc::new(Taken::default());
+        let state = RunState {
+            prototype: Arc::new(Mutex::new(analysis)),
+            budget: Budget::new(limits.bytes_in_flight),
+            limits,
+            cancel: own.clone(),
+            progress: progress.clone(),
+            deferral,
+            outlet: Outlet::new(None),
+            before_waiting: None,
+        };
+        let entries = Entries::new(source, own, progress.clone(), Arc::clone(&taken));
+        let tally = Some(Tally::new(progress, cancel, taken));
+        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally }
+    }
+
+    /// A run that is a part of another one, whose records go straight to `outlet`.
+    pub(crate) fn of_part(
+        whole: &Arc<RunState<A>>,
+        source: Source,
+        limits: Limits,
+        outlet: Outlet<A::Output>,
+        deferral: Option<Arc<Deferral>>,
+    ) -> Self {
+        let (cancel, taken) = (whole.cancel.child(), Arc::new(Taken::default()));
+        let state = RunState {
+            prototype: Arc::clone(&whole.prototype),
+            budget: Arc::clone(&whole.budget),
+            limits,
+            cancel: cancel.clone(),
+            progress: whole.progress.clone(),
+            deferral,
+            outlet,
+            before_waiting: None,
+        };
+        // Its entries are counted by the whole.
+        let entries = Entries::new(source, cancel.clone(), Progress::new(), Arc::clone(&taken));
+        let tally = Some(Tally::new(Progress::new(), cancel, taken));
+        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally }
+    }
+
+    pub(crate) fn state(&self) -> &Arc<RunState<A>> {
+        &self.state
+    }
+
+    /// Takes the next entries, at least one and at most `most`; `None` at the end, and when the run is cancelled. Waits while
+    /// discovery has found none. Workers may call it at the same time: one is served after the other.
+    ///
+    /// No entry ever waits for others to make a batch of them; see [`Job::new`](crate::Job::new). A panic of the job's
+    /// iterator ends the entries here, and reaches the consumer after the records.
+    pub fn next_batch(&self, most: usize) -> Option<Vec<Entry>> {
+        lock(&self.entries).next_batch(most)
+    }
+
+    /// A loop that takes batches of at most `most` entries and passes them to `send`, until there are no more or `send` returns
+    /// `false`: for a thread of its own, since discovery may block. It does not keep the run from being over.
+    pub fn feeder(
+        &self,
+        most: usize,
+        mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
+    ) -> impl FnOnce() + Send + 'static {
+        let entries = Arc::clone(&self.entries);
+        move || {
+            let next = || lock(&entries).next_batch(most);
+            while let Some(batch) = next() {
+                if !send(batch) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A worker. Its buffer is allocated and its clone of the analysis made when it reads its first file.
+    pub fn worker(&self, id: WorkerId) -> Worker<A> {
+        Worker::new(Arc::clone(&self.state), id)
+    }
+
+    /// Hands records over that no [`Worker`] has made, waiting while the consumer is behind.
+    pub fn deliver(&self, records: Vec<FileResult<A::Output>>) {
+        self.state.outlet.deliver(records);
+    }
+
+    /// The job's bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.state.limits
+    }
+
+    /// The token of this run, a child of the job's: to stop its workers, or to see whether they must stop.
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.state.cancel
+    }
+
+    /// A clone of the job's analysis. Panics if cloning it does.
+    pub fn analysis(&self) -> A {
+        lock(&self.state.prototype).clone()
+    }
+
+    /// Counts bytes of files that no [`Worker`] of this run has read, for the job's progress.
+    pub fn has_read(&self, bytes: u64) {
+        self.state.progress.bytes(bytes);
+    }
+
+    /// Takes bytes of [`Limits::bytes_in_flight`], for a record that no [`Worker`] makes. Waits until so many are free; `None`
+    /// if they are more than there are, or the run is cancelled meanwhile.
+    pub fn reserve(&self, bytes: u64) -> Option<Reservation> {
+        let budget = &self.state.budget;
+        (bytes <= budget.capacity()).then(|| budget.acquire(bytes, &self.state.cancel)).flatten()
+    }
+
+    /// The same, if so many are free at once.
+    pub fn try_reserve(&self, bytes: u64) -> Option<Reservation> {
+        self.state.budget.try_acquire(bytes)
+    }
+
+    /// Has `call` called whenever a worker is about to wait for bytes in flight, with their number, after its records were
+    /// delivered.
+    ///
+    /// # Panics
+    ///
+    /// If there are workers already.
+    #[must_use]
+    pub fn before_waiting(mut self, call: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        let state = Arc::get_mut(&mut self.state).expect("a run without workers");
+        state.before_waiting = Some(Box::new(call));
+        self
+    }
+
+    /// Starts reading: `read` is given the run on a thread named after the strategy, and the records are the caller's. When
+    /// `read` returns and drops the run, there are no more.
+    ///
+    /// # Errors
+    ///
+    /// [`ReaderError::Start`] if the thread cannot be started.
+    pub fn records(
+        mut self,
+        strategy: &'static str,
+        read: impl FnOnce(Self) + Send + 'static,
+    ) -> Result<Records<A::Output>, ReaderError> {
+        let tally = self.tally.take().expect("the run has no consumer yet");
+        let (cancel, ahead) = (self.state.cancel.clone(), BATCHES_AHEAD * self.state.limits.effective_workers());
+        let background = Background::spawn(&format!("polyread-{strategy}"), ahead, cancel, move |outlet| {
+            let _span = tracing::info_span!("read", strategy).entered();
+            // The records of a part go to the consumer of the whole.
+            if !self.state.outlet.is_open() {
+                self.state.outlet.open(Arc::new(move |batch| outlet.send(batch)));
+            }
+            read(self);
+        });
+        let background = background.map_err(|error| ReaderError::Start { strategy, reason: error.to_string() })?;
+        Ok(Records::new(background, tally))
+    }
+
+    /// For a reader with a way of its own to the consumer: `deliver` takes batches of records there, on any thread, and
+    /// returns whether there still is a consumer; it may block while the consumer is behind, as long as the run is not
+    /// cancelled. The consumer has the [`Tally`].
+    pub fn delivering(
+        mut self,
+        deliver: impl Fn(Vec<FileResult<A::Output>>) -> bool + Send + Sync + 'static,
+    ) -> (Self, Tally) {
+        let tally = self.tally.take().expect("the run has no consumer yet");
+        if !self.state.outlet.is_open() {
+            self.state.outlet.open(Arc::new(deliver));
+        }
+        (self, tally)
+    }
+}
+
+impl<A: Analysis> Drop for Run<A> {
+    fn drop(&mut self) {
+        // A worker that hangs or waits must not go on for nobody.
+        self.state.cancel.cancel();
+        self.state.outlet.close();
+    }
+}
+
+impl<A: Analysis> fmt::Debug for Run<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("limits", &self.state.limits).finish_non_exhaustive()
+    }
+}
