@@ -24,7 +24,7 @@ pub(crate) fn run(args: &AdviseArgs) -> anyhow::Result<Ending> {
     let cancel = CancelToken::new();
     let stop = Stop::on_signals(cancel.clone()).map_err(|error| anyhow!("cannot listen to signals: {error}"))?;
     let discovery = args.choosing.discovery(&args.paths, &cancel);
-    let seen = Characteristics::measure(&discovery, |error| {
+    let seen = Characteristics::measure(&discovery, &cancel, |error| {
         // What is left out is in the summary alone.
         if !error.is_skip() {
             crate::complain(&error.to_string());

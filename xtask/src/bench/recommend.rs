@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use polyread_core::Discovery;
 use polyread_core::advise::{Characteristics, choose};
+use polyread_core::{CancelToken, Discovery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +94,7 @@ pub(crate) fn each(results: &Results, interrupt: &Interrupt) -> Vec<Recommendati
 
 /// What the rule of the seed says of a tree, and why.
 fn seed_rule(root: &Path) -> Option<(String, String)> {
-    let seen = Characteristics::measure(&Discovery::new(root), |_| ()).ok()?;
+    let seen = Characteristics::measure(&Discovery::new(root), &CancelToken::new(), |_| ()).ok()?;
     let advice = choose(&seen)?;
     Some((advice.setup.approach.to_string(), advice.why))
 }

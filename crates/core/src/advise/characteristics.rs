@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::histogram::Histogram;
-use crate::{Discovery, DiscoveryError, ErrorKind, ReadError};
+use crate::{CancelToken, Discovery, DiscoveryError, ErrorKind, ReadError};
 
 /// What is known of a tree and of the work on it: what [`choose`](super::choose) decides by.
 ///
@@ -70,15 +70,16 @@ impl Characteristics {
     /// sparse ones. A file that may not be read counts as well; that shows when it is opened. An entry that cannot be
     /// looked at, or that discovery leaves out, is counted in [`errors`](Self::errors) and passed to `on_error`.
     ///
-    /// When discovery's [cancel token](Discovery::cancel_token) is raised it returns what it has by then, and
-    /// [`is_partial`](Self::is_partial) says so.
+    /// When `cancel` is raised it returns what it has by then, and [`is_partial`](Self::is_partial) says so. It takes the
+    /// place of the [token](Discovery::cancel_token) that `discovery` has: a walk that ends early does not tell why, and
+    /// a part is not to pass for the whole.
     ///
     /// ```
     /// # fn main() -> Result<(), polyread_core::DiscoveryError> {
-    /// use polyread_core::Discovery;
+    /// use polyread_core::{CancelToken, Discovery};
     /// use polyread_core::advise::Characteristics;
     ///
-    /// let sources = Characteristics::measure(&Discovery::new("src"), |error| eprintln!("{error}"))?;
+    /// let sources = Characteristics::measure(&Discovery::new("src"), &CancelToken::new(), |error| eprintln!("{error}"))?;
     /// assert!(sources.mean_size() > Some(100) && !sources.is_partial());
     /// # Ok(())
     /// # }
@@ -87,10 +88,13 @@ impl Characteristics {
     /// # Errors
     ///
     /// Those of [`Discovery::walk`]: nothing has been looked at then.
-    pub fn measure(discovery: &Discovery, mut on_error: impl FnMut(&ReadError)) -> Result<Self, DiscoveryError> {
+    pub fn measure(
+        discovery: &Discovery,
+        cancel: &CancelToken,
+        mut on_error: impl FnMut(&ReadError),
+    ) -> Result<Self, DiscoveryError> {
         let mut seen = Self::new();
-        let cancel = discovery.token();
-        for found in discovery.clone().sizes(true).walk()? {
+        for found in discovery.clone().sizes(true).cancel_token(cancel.clone()).walk()? {
             if cancel.is_cancelled() {
                 break;
             }

@@ -181,9 +181,4 @@ impl Discovery {
         }
         Walk::start(&self.0, Filter::new(&self.0.extensions, &self.0.include, &self.0.exclude)?)
     }
-
-    /// The token given to [`cancel_token`](Self::cancel_token).
-    pub(crate) fn token(&self) -> &CancelToken {
-        &self.0.cancel
-    }
 }
