@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use anyhow::anyhow;
+use polyread_advise::{Advice, Characteristics, choose};
 use polyread_core::CancelToken;
-use polyread_core::advise::{Advice, Characteristics, choose};
 
 use crate::args::{AdviseArgs, Format};
 use crate::run::Ending;

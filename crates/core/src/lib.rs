@@ -35,7 +35,6 @@
 struct Readme;
 
 mod adaptive;
-pub mod advise;
 mod analysis;
 mod background;
 mod budget;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use polyread_core::advise::{Characteristics, choose};
+use polyread_advise::{Characteristics, choose};
 use polyread_core::{CancelToken, Discovery};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Advice as one JSON object, for programs.
 
-use polyread_core::advise::{Advice, Alternative, Characteristics, Settings};
+use polyread_advise::{Advice, Alternative, Characteristics, Settings};
 use serde::Serialize;
 
 /// The names are stable: scripts depend on them.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 
 use indicatif::HumanCount;
-use polyread_core::advise::{Advice, Characteristics, Settings};
+use polyread_advise::{Advice, Characteristics, Settings};
 
 use crate::args::AdviseArgs;
 use crate::output::kinds;

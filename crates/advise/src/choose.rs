@@ -1,46 +1,10 @@
-//! Which model to use for a tree, by rules of thumb.
-//!
-//! From the top: [`Characteristics`] are what is known of a tree, measured or told; [`choose`] turns them into
-//! [`Advice`], which names a model, its [`Settings`] and the reasons; [`optimal_async_config`],
-//! [`optimal_thread_config`] and [`optimal_process_config`] size one model for a machine; a [`Preset`] is a
-//! configuration for one kind of tree.
-//!
-//! ```
-//! use polyread_core::advise::{Characteristics, choose};
-//!
-//! let small = Characteristics::new().with_files(20_000, 400);
-//! let advice = choose(&small).expect("there are files");
-//! assert_eq!(advice.setup.approach.as_str(), "tokio");
-//! println!("{}, because {}", advice.setup.approach, advice.why);
-//! ```
-//!
-//! # What the rules are worth
-//!
-//! They are older than this project: they come from a comparison of four ways to read files in Python, and are kept with
-//! their thresholds and figures, because they are what people start from. They are no measurements, and their reasons do
-//! not all hold here:
-//!
-//! - *Async for many small files*: a task that waits costs little, but with a warm cache none waits, and with a cold one each
-//!   file that is waited for takes a thread of the runtime's, under tasks too.
-//! - *8 kB for each task, 8 MB for each thread, 10 MB for each process*: a task that reads has a thread. A thread takes the
-//!   pages that it touches and not the addresses that are reserved for it, and a worker process is no interpreter.
-//! - *Processes where the processor is busy*: Python's threads take turns, those of Rust do not.
-//!
-//! What was measured is told in `docs/performance.md`, and of how many cores and which cache.
-//!
-//! What is best for a tree on a machine is what `cargo xtask bench PATH` finds there.
-
-mod characteristics;
-mod histogram;
-mod setup;
+//! The rules, and what they say.
 
 use std::fmt;
 
-pub use characteristics::{Characteristics, SizeQuantiles};
-pub use setup::{
-    BYTES_PER_TASK, Preset, Settings, Setup, TASK_MEMORY, optimal_async_config, optimal_process_config,
-    optimal_thread_config,
-};
+use crate::approach::Approach;
+use crate::characteristics::Characteristics;
+use crate::setup::Setup;
 
 /// The first rule is for files below this many bytes on average,
 const TINY_MEAN: u64 = 1_000;
@@ -48,81 +12,6 @@ const TINY_MEAN: u64 = 1_000;
 const MANY_FILES: u64 = 1_000;
 
 const CAVEAT: &str = "These are rules of thumb, not measurements: `cargo xtask bench PATH` finds the fastest on your files and your machine.";
-
-/// A model that the rules choose from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Approach {
-    /// Cooperative tasks under a semaphore.
-    Tokio,
-    /// Worker processes.
-    Multiprocess,
-    /// Tasks for small files and threads for large ones.
-    Hybrid,
-    /// Work-stealing threads.
-    Rayon,
-}
-
-impl Approach {
-    /// The stable name: what a reader calls itself and what the command line takes.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tokio => "tokio",
-            Self::Multiprocess => "multiprocess",
-            Self::Hybrid => "hybrid",
-            Self::Rayon => "rayon",
-        }
-    }
-
-    /// The package that has the model's reader.
-    pub fn package(self) -> &'static str {
-        match self {
-            Self::Tokio => "polyread-tokio",
-            Self::Multiprocess => "polyread-multiprocess",
-            Self::Hybrid => "polyread-hybrid",
-            Self::Rayon => "polyread-rayon",
-        }
-    }
-
-    /// How large to make it on a machine with so many cores.
-    fn setup(self, cores: usize) -> Setup {
-        match self {
-            Self::Tokio => optimal_async_config(cores, TASK_MEMORY),
-            Self::Multiprocess => optimal_process_config(cores),
-            Self::Hybrid => setup::hybrid_config(cores),
-            Self::Rayon => optimal_thread_config(cores),
-        }
-    }
-
-    fn alternatives(self) -> &'static [Alternative] {
-        match self {
-            Self::Tokio => &[
-                Alternative { strategy: "async-std", why: "the same model on another runtime" },
-                Alternative {
-                    strategy: "rayon",
-                    why: "a tie with tokio on 50,000 files of about 1 kB, in the run that is recorded",
-                },
-            ],
-            Self::Multiprocess => &[Alternative {
-                strategy: "rayon",
-                why: "threads keep all cores busy too; processes have the advantage that one may crash",
-            }],
-            Self::Hybrid => {
-                &[Alternative { strategy: "rayon", why: "one model for files of every size is simpler to live with" }]
-            }
-            Self::Rayon => &[Alternative {
-                strategy: "tokio",
-                why: "where the program is async anyway; a tie with rayon in the run that is recorded",
-            }],
-        }
-    }
-}
-
-impl fmt::Display for Approach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// What the rules say of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +46,7 @@ pub struct Alternative {
 /// 3. a [mixed workload](Characteristics::is_mixed_workload): [`Approach::Hybrid`];
 /// 4. anything else: [`Approach::Rayon`].
 ///
-/// See [the module](self#what-the-rules-are-worth) for what they are worth. The machine is told by the number of cores that
+/// See [the crate](crate#what-the-rules-are-worth) for what they are worth. The machine is told by the number of cores that
 /// this process may use.
 pub fn choose(characteristics: &Characteristics) -> Option<Advice> {
     choose_for(characteristics, std::thread::available_parallelism().map_or(1, usize::from))
@@ -203,7 +92,31 @@ pub fn choose_for(characteristics: &Characteristics, cores: usize) -> Option<Adv
     } else {
         CAVEAT.to_owned()
     };
-    Some(Advice { setup: approach.setup(cores), why, alternatives: approach.alternatives().to_vec(), caveat })
+    Some(Advice { setup: Setup::of(approach, cores), why, alternatives: alternatives(approach).to_vec(), caveat })
+}
+
+/// What else would do where the rules choose this model, the nearest first.
+fn alternatives(approach: Approach) -> &'static [Alternative] {
+    match approach {
+        Approach::Tokio => &[
+            Alternative { strategy: "async-std", why: "the same model on another runtime" },
+            Alternative {
+                strategy: "rayon",
+                why: "a tie with tokio on 50,000 files of about 1 kB, in the run that is recorded",
+            },
+        ],
+        Approach::Multiprocess => &[Alternative {
+            strategy: "rayon",
+            why: "threads keep all cores busy too; processes have the advantage that one may crash",
+        }],
+        Approach::Hybrid => {
+            &[Alternative { strategy: "rayon", why: "one model for files of every size is simpler to live with" }]
+        }
+        Approach::Rayon => &[Alternative {
+            strategy: "tokio",
+            why: "where the program is async anyway; a tie with rayon in the run that is recorded",
+        }],
+    }
 }
 
 /// `1 file`, `2,000 files`.
@@ -230,6 +143,7 @@ impl fmt::Display for Grouped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::{TASK_MEMORY, optimal_async_config, optimal_process_config, optimal_thread_config};
 
     fn files(count: u64, size: u64) -> Characteristics {
         Characteristics::new().with_files(count, size)
@@ -276,7 +190,7 @@ mod tests {
         for cores in [0, 1, 2, 64] {
             assert_eq!(setup(&tiny, cores), optimal_async_config(cores, TASK_MEMORY));
             assert_eq!(setup(&slow, cores), optimal_process_config(cores));
-            assert_eq!(setup(&mixed, cores), setup::hybrid_config(cores));
+            assert_eq!(setup(&mixed, cores), Setup::of(Approach::Hybrid, cores));
             assert_eq!(setup(&other, cores), optimal_thread_config(cores));
         }
         for seen in [&tiny, &slow, &mixed, &other] {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use polyread_core::advise::{Characteristics, choose};
+use polyread_advise::{Characteristics, choose};
 use polyread_core::{CancelToken, Discovery, DiscoveryError, ErrorKind, ReadError};
 use tempfile::TempDir;
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::histogram::Histogram;
-use crate::{CancelToken, Discovery, DiscoveryError, ErrorKind, ReadError};
+use polyread_core::{CancelToken, Discovery, DiscoveryError, ErrorKind, ReadError};
 
-/// What is known of a tree and of the work on it: what [`choose`](super::choose) decides by.
+use crate::histogram::Histogram;
+
+/// What is known of a tree and of the work on it: what [`choose`](crate::choose) decides by.
 ///
 /// It is [measured](Self::measure) on a tree, or told by those who know theirs:
 ///
 /// ```
-/// use polyread_core::advise::Characteristics;
+/// use polyread_advise::Characteristics;
 ///
 /// let logs = Characteristics::new().with_files(40_000, 700).with_files(12, 1 << 30).cpu_bound(true);
 /// assert_eq!(logs.files(), 40_012);
@@ -77,7 +78,7 @@ impl Characteristics {
     /// ```
     /// # fn main() -> Result<(), polyread_core::DiscoveryError> {
     /// use polyread_core::{CancelToken, Discovery};
-    /// use polyread_core::advise::Characteristics;
+    /// use polyread_advise::Characteristics;
     ///
     /// let sources = Characteristics::measure(&Discovery::new("src"), &CancelToken::new(), |error| eprintln!("{error}"))?;
     /// assert!(sources.mean_size() > Some(100) && !sources.is_partial());

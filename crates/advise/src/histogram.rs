@@ -7,13 +7,13 @@ const BITS: u32 = 7;
 
 /// How many files there are of about each size. At most 7,424 counters, 59 kB, and fewer where no file is large.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     /// Without zeros at the end, so that equal counts are equal values.
     counts: Vec<u64>,
 }
 
 impl Histogram {
-    pub(super) fn add(&mut self, size: u64, count: u64) {
+    pub(crate) fn add(&mut self, size: u64, count: u64) {
         if count == 0 {
             return;
         }
@@ -26,7 +26,7 @@ impl Histogram {
 
     /// A lower bound of the `rank`-th smallest size, counted from 1: the smallest that falls into its bucket. Below 256
     /// it is the size itself.
-    pub(super) fn lower_bound(&self, rank: u64) -> u64 {
+    pub(crate) fn lower_bound(&self, rank: u64) -> u64 {
         let mut passed = 0_u64;
         let reached = self.counts.iter().position(|count| {
             passed = passed.saturating_add(*count);

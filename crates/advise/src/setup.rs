@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::Approach;
-use crate::Limits;
+use polyread_core::Limits;
+
+use crate::approach::Approach;
 
 /// Bytes that the rules reckon for one task in flight. Not measured: it is the figure that
 /// [`optimal_async_config`] is calculated with.
@@ -22,6 +23,18 @@ pub struct Setup {
     pub settings: Settings,
     /// Where the numbers come from.
     pub why: String,
+}
+
+impl Setup {
+    /// How large to make a model on a machine with so many cores.
+    pub(crate) fn of(approach: Approach, cores: usize) -> Self {
+        match approach {
+            Approach::Tokio => optimal_async_config(cores, TASK_MEMORY),
+            Approach::Multiprocess => optimal_process_config(cores),
+            Approach::Hybrid => hybrid_config(cores),
+            Approach::Rayon => optimal_thread_config(cores),
+        }
+    }
 }
 
 /// What the rules have an opinion on. `None` is none: the default is fine.
@@ -53,7 +66,7 @@ impl Settings {
         Self { workers: Some(workers), max_open_files, hops_in_flight: Some(permits) }
     }
 
-    /// The default limits with these settings, for a [`Job`](crate::Job). Open files are never more than the default of
+    /// The default limits with these settings, for a [`Job`](polyread_core::Job). Open files are never more than the default of
     /// this machine: a rule of thumb does not know what `ulimit -n` leaves for them. Hops in flight are not among the
     /// limits; they are the reader's own to set.
     pub fn limits(&self) -> Limits {
@@ -73,7 +86,7 @@ impl Settings {
 /// `memory_limit` bytes at [`BYTES_PER_TASK`] each, but at least 1. [`TASK_MEMORY`] is the usual limit; it holds 12,800.
 ///
 /// ```
-/// use polyread_core::advise::{TASK_MEMORY, optimal_async_config};
+/// use polyread_advise::{TASK_MEMORY, optimal_async_config};
 ///
 /// assert_eq!(optimal_async_config(16, TASK_MEMORY).settings.hops_in_flight, Some(64));
 /// ```
@@ -106,7 +119,7 @@ pub fn optimal_process_config(cores: usize) -> Setup {
 }
 
 /// Both halves as they would be alone. There is no rule for how they share a machine.
-pub(super) fn hybrid_config(cores: usize) -> Setup {
+fn hybrid_config(cores: usize) -> Setup {
     let (tasks, threads) = (optimal_async_config(cores, TASK_MEMORY), optimal_thread_config(cores));
     let permits = tasks.settings.hops_in_flight.unwrap_or(1);
     let settings = Settings::both(permits, threads.settings.workers.unwrap_or(1));
@@ -117,7 +130,7 @@ pub(super) fn hybrid_config(cores: usize) -> Setup {
 /// Ready-made settings for four kinds of trees, whatever the machine.
 ///
 /// ```
-/// use polyread_core::advise::Preset;
+/// use polyread_advise::Preset;
 ///
 /// let setup = Preset::MediumFiles.setup();
 /// assert_eq!((setup.approach.as_str(), setup.settings.workers), ("rayon", Some(8)));
