@@ -1,7 +1,7 @@
 //! What can be set on a reader that hops; how much of the machine a run takes is set by its limits.
 
-use super::pace::Pace;
-use crate::Limits;
+use polyread_core::Limits;
+use polyread_core::reader::AdaptiveLimit;
 
 /// Settings of an async reader: how many hops, and how much each carries.
 #[derive(Clone, Debug)]
@@ -42,22 +42,18 @@ impl Config {
     }
 
     /// Hops at the same time in a run under these limits, to begin with.
-    ///
-    /// For those who write a reader.
-    pub fn hops_under(&self, limits: &Limits) -> usize {
+    pub(crate) fn hops_under(&self, limits: &Limits) -> usize {
         self.hops_in_flight.unwrap_or(2 * limits.effective_workers()).min(limits.open_files())
     }
 
     /// How their number follows what they wait for; `None` where it is set.
-    pub(super) fn pace_under(&self, limits: &Limits) -> Option<Pace> {
+    pub(crate) fn adaptive_limit_under(&self, limits: &Limits) -> Option<AdaptiveLimit> {
         let least = self.hops_under(limits);
-        self.hops_in_flight.is_none().then(|| Pace::new(least, limits.open_files(), limits.effective_workers()))
+        self.hops_in_flight.is_none().then(|| AdaptiveLimit::new(least, limits.open_files(), limits.effective_workers()))
     }
 
     /// Files of one hop in a run under these limits.
-    ///
-    /// For those who write a reader.
-    pub fn files_under(&self, limits: &Limits) -> usize {
+    pub(crate) fn files_under(&self, limits: &Limits) -> usize {
         if limits.time_limit().is_some() { 1 } else { self.files_per_hop }
     }
 }

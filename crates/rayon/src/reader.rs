@@ -10,21 +10,19 @@
 //! ```
 //!
 //! A file so large that one thread would still be reading it when the others have nothing left to do is read in ranges: its
-//! thread spawns a task for each of the others, and whoever steals one takes ranges of the file as long as there are any.
+//! thread spawns a task for each of the others, and a thread that steals one takes ranges of the file as long as there are
+//! any.
 //!
 //! Everything waits for the consumer: a full channel stops the threads, busy threads stop the feeder, and a feeder that
 //! does not pull stops the walk.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use polyread_core::{
-    Analysis, Colleagues, Division, Entries, Entry, FileReader, FileResult, FileScanner, Job, Outlet, Producer,
-    ReaderError, Records, Sink, Summary, WorkerId,
-};
+use polyread_core::reader::{Entry, LargeFile, Run, Scanned, SharedFile, Worker};
+use polyread_core::{Analysis, FileReader, FileResult, Job, ReaderError, Records, WorkerId};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Config;
@@ -33,9 +31,6 @@ const NAME: &str = "rayon";
 
 /// Batches in the pool for each thread: one that is worked on, one that waits so that the thread need not.
 const BATCHES_PER_THREAD: usize = 2;
-
-/// Leaves that may wait for the consumer, for each thread.
-const LEAVES_AHEAD: usize = 4;
 
 /// Bytes after which a leaf offers the rest of its entries to thieves: about what takes a tenth of a millisecond to
 /// read, a hundred times what a steal costs.
@@ -72,20 +67,18 @@ impl RayonReader {
     /// [`ReaderError::Start`] if the threads cannot be started.
     pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
         let run = job.start();
-        let threads = run.limits.effective_workers();
+        let threads = run.limits().effective_workers();
         let (pool, handles) = start_pool(threads)?;
         let Config { batch, leaf } = self.config;
-        Records::of(NAME, run, LEAVES_AHEAD * threads, move |Producer { entries, context, outlet }| {
-            let crew = Arc::new(Crew {
-                scanners: (0..threads).map(|_| Mutex::new(context.scanner())).collect(),
-                put_off: Mutex::default(),
-                outlet,
+        run.records(NAME, move |run| {
+            let state = Arc::new(RunState {
+                workers: (0..threads as u64).map(|n| Mutex::new(run.worker(WorkerId::new("thread", n)))).collect(),
+                deferred: Mutex::default(),
                 leaf,
-                waiting: AtomicUsize::new(0),
+                queued: AtomicUsize::new(0),
             });
-            feed(entries, batch, &pool, BATCHES_PER_THREAD * threads, &crew);
-            // In this order: the pool's threads first, then, with the crew, the last way to the consumer, who takes
-            // that for the end of the run.
+            feed(&run, batch, &pool, BATCHES_PER_THREAD * threads, &state);
+            // The threads end before the run does.
             drop(pool);
             for handle in handles {
                 // A pool thread passes no panic on: the pool itself would have ended the program.
@@ -100,8 +93,8 @@ impl<A: Analysis> FileReader<A> for RayonReader {
         NAME
     }
 
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        Ok(self.records(job)?.deliver(sink))
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        Self::records(self, job)
     }
 }
 
@@ -124,43 +117,41 @@ fn start_pool(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Reade
 ///
 /// A thread outside of the pool does this, because discovery blocks and may be anybody's iterator: one that itself used
 /// rayon would, on a pool thread, be interrupted by the very tasks that wait for it.
-fn feed<A: Analysis>(mut entries: Entries, batch: usize, pool: &ThreadPool, most: usize, crew: &Arc<Crew<A>>) {
-    // Each batch in the pool has a place in this channel. That it is full is the back-pressure.
-    let (places, free): (Sender<()>, Receiver<()>) = bounded(most);
-    loop {
-        let batch = entries.next_batch(batch);
-        if batch.is_empty() || places.send(()).is_err() {
+fn feed<A: Analysis>(run: &Run<A>, batch: usize, pool: &ThreadPool, most: usize, state: &Arc<RunState<A>>) {
+    // Each batch in the pool has a permit in this channel. That it is full is the back-pressure.
+    let (permits, free): (Sender<()>, Receiver<()>) = bounded(most);
+    while let Some(batch) = run.next_batch(batch) {
+        if permits.send(()).is_err() {
             break;
         }
-        let (crew, free) = (Arc::clone(crew), free.clone());
-        crew.waiting.fetch_add(1, Ordering::Relaxed);
+        let (state, free) = (Arc::clone(state), free.clone());
+        state.queued.fetch_add(1, Ordering::Relaxed);
         pool.spawn(move || {
-            crew.waiting.fetch_sub(1, Ordering::Relaxed);
-            crew.share_out(batch, crew.leaf);
-            // Its own place or another's, they are all the same. There is one, so that this does not wait.
+            state.queued.fetch_sub(1, Ordering::Relaxed);
+            state.share_out(batch, state.leaf);
+            // Its own permit or another's, they are all the same. There is one, so that this does not wait.
             let _ = free.recv();
         });
     }
-    // Taking every place means that no batch has one any more.
+    // Taking every permit means that no batch has one any more.
     for _ in 0..most {
-        let _ = places.send(());
+        let _ = permits.send(());
     }
 }
 
 /// What the threads of one run share.
 #[derive(Debug)]
-struct Crew<A: Analysis> {
+struct RunState<A: Analysis> {
     /// One for each thread, so that a thread always comes back to the buffer that is in its core's cache.
-    scanners: Vec<Mutex<FileScanner<A>>>,
+    workers: Vec<Mutex<Worker<A>>>,
     /// Leaves that were stolen by a thread in the middle of a file.
-    put_off: Mutex<Vec<Vec<Entry>>>,
-    outlet: Outlet<FileResult<A::Output>>,
+    deferred: Mutex<Vec<Vec<Entry>>>,
     leaf: usize,
-    /// Batches in the pool that no thread has begun with.
-    waiting: AtomicUsize,
+    /// Batches in the pool that no thread has begun.
+    queued: AtomicUsize,
 }
 
-impl<A: Analysis> Crew<A> {
+impl<A: Analysis> RunState<A> {
     /// Splits the entries in halves down to leaves. The second half of each lies open to be stolen while the first is
     /// worked on; if nobody comes, this thread does both, and the split cost some nanoseconds.
     fn share_out(self: &Arc<Self>, mut entries: Vec<Entry>, leaf: usize) {
@@ -174,103 +165,97 @@ impl<A: Analysis> Crew<A> {
 
     /// Reads entries one after the other and hands their records over together.
     ///
-    /// An analysis may itself use rayon, and its thread, while it waits, steal a leaf of ours. That one is put off until
+    /// An analysis may itself use rayon, and its thread, while it waits, steal a leaf of ours. That leaf is deferred until
     /// the file at hand is done: read on top of it, it could wait for room that the file below it holds.
     fn read_leaf(self: &Arc<Self>, entries: Vec<Entry>) {
-        let thread = rayon::current_thread_index().unwrap_or_default();
-        let Some(mut scanner) = self.scanner_of(thread) else { return self.lock_put_off().push(entries) };
+        let Some(mut worker) = self.own_worker() else { return self.lock_deferred().push(entries) };
         let mut entries = entries.into_iter();
-        let mut done = Vec::with_capacity(entries.len());
         let mut bytes = 0;
         while bytes < LEAF_BYTES
             && let Some(entry) = entries.next()
         {
-            let mut hand_over = |_| _ = self.outlet.send(std::mem::take(&mut done));
-            let mut others = Others { crew: self, helping: Arc::default() };
-            let record = scanner.scan_with(entry, WorkerId::Thread(thread), &mut hand_over, Some(&mut others));
-            if let Some(record) = record {
-                bytes += record.bytes;
-                done.push(record);
-            }
+            let record = match worker.scan(entry) {
+                Scanned::Done(record) => record,
+                Scanned::Large(file) => self.read_large(&mut worker, file),
+            };
+            bytes += record.bytes;
+            worker.put(record);
         }
-        scanner.rest();
-        drop(scanner);
-        self.outlet.send(done);
-        // The files turn out to be large: half of what is left is offered to thieves.
-        let rest = entries.collect::<Vec<_>>();
-        if !rest.is_empty() {
-            let half = rest.len().div_ceil(2);
-            self.share_out(rest, half);
+        worker.deliver();
+        drop(worker);
+        // The files turn out to be large: half of the remaining ones are offered to thieves.
+        let remaining = entries.collect::<Vec<_>>();
+        if !remaining.is_empty() {
+            let half = remaining.len().div_ceil(2);
+            self.share_out(remaining, half);
         }
         self.catch_up();
     }
 
-    /// Reads the leaves that were put off. Whoever puts one off is in the middle of a file, and comes by here when it is
-    /// done with it: none is forgotten.
-    fn catch_up(self: &Arc<Self>) {
-        loop {
-            let Some(stolen) = self.lock_put_off().pop() else { break };
-            self.share_out(stolen, self.leaf);
+    /// Reads a large file in ranges, together with the threads that have nothing else to do.
+    fn read_large(self: &Arc<Self>, worker: &mut Worker<A>, file: LargeFile) -> FileResult<A::Output> {
+        let file = match worker.share(file) {
+            Ok(shared) => shared,
+            Err(file) => return worker.read_large(file),
+        };
+        let helpers = Arc::new(AtomicUsize::new(0));
+        worker.read_ranges(&file, &mut || {
+            self.call_helpers(&file, &helpers);
+            true
+        });
+        // An analysis that uses rayon may wait for this very thread to do its share.
+        worker.conclude(&file, &|| drop(rayon::yield_now()))
+    }
+
+    /// Spawns a task for each of the other threads, unless a batch waits for them. Whichever thread steals it helps.
+    fn call_helpers(self: &Arc<Self>, file: &Arc<SharedFile<A>>, helpers: &Arc<AtomicUsize>) {
+        if self.has_queued() {
+            return;
+        }
+        for _ in helpers.load(Ordering::Relaxed) + 1..self.workers.len() {
+            helpers.fetch_add(1, Ordering::Relaxed);
+            // Weak, so that the file is closed when it has been read, and not when the last task has found that out.
+            let (state, file, helpers) = (Arc::clone(self), Arc::downgrade(file), Arc::clone(helpers));
+            rayon::spawn(move || {
+                file.upgrade().iter().for_each(|file| state.help(file));
+                helpers.fetch_sub(1, Ordering::Relaxed);
+            });
         }
     }
 
-    /// Reads ranges of another thread's file, until there is something else to read.
-    fn help(self: &Arc<Self>, division: &Division<A>) {
+    /// Reads ranges of another thread's file, until a batch waits for a thread.
+    fn help(self: &Arc<Self>, file: &SharedFile<A>) {
         // A thread in the middle of a file has other work to do.
-        if let Some(mut scanner) = self.scanner_of(rayon::current_thread_index().unwrap_or_default()) {
-            scanner.help(division, &mut || !self.has_more());
-            scanner.rest();
-            drop(scanner);
+        if let Some(mut worker) = self.own_worker() {
+            worker.read_ranges(file, &mut || !self.has_queued());
+            drop(worker);
             self.catch_up();
         }
     }
 
-    /// Whether batches wait for a thread.
-    fn has_more(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+    /// Reads the leaves that were deferred. A thread that defers one is in the middle of a file, and comes by here when it
+    /// is done with it: none is forgotten.
+    fn catch_up(self: &Arc<Self>) {
+        loop {
+            let Some(stolen) = self.lock_deferred().pop() else { break };
+            self.share_out(stolen, self.leaf);
+        }
     }
 
-    /// The scanner of the current thread, unless this one is in the middle of a file: nobody but the thread itself takes it.
-    fn scanner_of(&self, thread: usize) -> Option<MutexGuard<'_, FileScanner<A>>> {
-        match self.scanners[thread].try_lock() {
-            Ok(scanner) => Some(scanner),
-            Err(TryLockError::Poisoned(scanner)) => Some(scanner.into_inner()),
+    fn has_queued(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) > 0
+    }
+
+    /// The worker of the current thread, unless this one is in the middle of a file: no other thread takes it.
+    fn own_worker(&self) -> Option<MutexGuard<'_, Worker<A>>> {
+        match self.workers[rayon::current_thread_index().unwrap_or_default()].try_lock() {
+            Ok(worker) => Some(worker),
+            Err(TryLockError::Poisoned(worker)) => Some(worker.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
     }
 
-    fn lock_put_off(&self) -> MutexGuard<'_, Vec<Vec<Entry>>> {
-        self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The other threads, for one that reads a large file.
-struct Others<'a, A: Analysis> {
-    crew: &'a Arc<Crew<A>>,
-    /// Those that were called and have not left.
-    helping: Arc<AtomicUsize>,
-}
-
-impl<A: Analysis> Colleagues<A> for Others<'_, A> {
-    /// Lets each of the others have a task with which it helps, when no batch waits for a thread. Weak, so that the file is
-    /// closed when it has been read, and not when the last of them has found that out.
-    fn offer(&mut self, division: &Arc<Division<A>>) -> ControlFlow<()> {
-        if !self.crew.has_more() {
-            for _ in self.helping.load(Ordering::Relaxed) + 1..self.crew.scanners.len() {
-                self.helping.fetch_add(1, Ordering::Relaxed);
-                let (crew, division) = (Arc::clone(self.crew), Arc::downgrade(division));
-                let helping = Arc::clone(&self.helping);
-                rayon::spawn(move || {
-                    division.upgrade().iter().for_each(|division| crew.help(division));
-                    helping.fetch_sub(1, Ordering::Relaxed);
-                });
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// An analysis that uses rayon may wait for this very thread to do its share.
-    fn meanwhile(&self) {
-        rayon::yield_now();
+    fn lock_deferred(&self) -> MutexGuard<'_, Vec<Vec<Entry>>> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
