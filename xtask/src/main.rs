@@ -10,6 +10,7 @@ mod interrupt;
 mod links;
 mod report;
 mod sweep;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,7 @@ enum Command {
     Report(report::Args),
     Links(links::Args),
     Figures(figures::Args),
+    Tidy(tidy::Args),
     Schema(bench::schema::Args),
     /// One sample of the bench, in a process of its own
     #[command(hide = true)]
@@ -56,6 +58,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Report(args) => report::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Links(args) => links::run(&args),
         Command::Figures(args) => figures::run(&args),
+        Command::Tidy(args) => tidy::run(&args),
         Command::Schema(args) => bench::schema::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Sample(args) => bench::sample::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => bench::timeline::run(&args).map(|()| ExitCode::SUCCESS),

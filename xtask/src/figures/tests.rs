@@ -1,3 +1,5 @@
+//! What becomes of pages that quote runs, and that those of this repository are up to date.
+
 use super::*;
 
 /// A repository with one recorded run of one tree: two strategies, one of them clearly slower, and the floor.

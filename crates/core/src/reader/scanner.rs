@@ -46,7 +46,6 @@ impl Waited {
 pub(super) type BeforeWaiting<'a, A> = dyn FnMut(&RunState<A>, u64) + 'a;
 
 /// Reads one file after the other into its own buffer, and runs the analysis on each.
-#[derive(Debug)]
 pub(super) struct Scanner<A: Analysis> {
     pub(super) state: Arc<RunState<A>>,
     pub(super) watch: Arc<Watch>,

@@ -1,3 +1,5 @@
+//! What is found slower than it was, and what is not, in runs that are drawn by lot.
+
 use polyread_cli::Strategy;
 use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::{Rng, SeedableRng};

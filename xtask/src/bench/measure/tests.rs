@@ -1,3 +1,5 @@
+//! Who is sampled how often and in which order, by a clock and samples that are made up.
+
 use std::collections::BTreeMap;
 
 use rand_pcg::rand_core::SeedableRng;

@@ -1,3 +1,5 @@
+//! What becomes of the records of a run: nothing is lost, and nothing is counted twice.
+
 use std::time::Duration;
 
 use polyread_core::{ErrorKind, Operation, ReadError};
