@@ -1,3 +1,3 @@
 //! What can be set on the reader itself: the same as on every reader that hops.
 
-pub use polyread_core::hops::Config;
+pub use polyread_hops::Config;

@@ -32,7 +32,7 @@ mod reader;
 
 pub use config::Config;
 pub use polyread_core as core;
-pub use polyread_core::hops::RecordStream;
+pub use polyread_hops::RecordStream;
 pub use reader::AsyncStdReader;
 
 /// The README's example, compiled and run with the others.

@@ -1,4 +1,4 @@
-//! The model: tasks wait for a permit, then carry a batch of files to the blocking pool and their records back.
+//! The model: tasks wait for a permit, then carry a batch of files to the blocking pool.
 //!
 //! ```text
 //!  discovery ──► feeder thread: pulls entries and sends batches
@@ -7,29 +7,28 @@
 //!               dispatcher task: takes a permit for each batch, then spawns its task
 //!                   │
 //!        ┌──────────┼──────────┐
-//!     task-0     task-1     task-2 …      each: a hop to the blocking pool that reads up to 64 files,
-//!        └──────────┼──────────┘          then `send(records).await`, then the permit goes back,
-//!                   ▼ bounded channel     with more if hops wait for a device
-//!               RecordStream
+//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files
+//!        └──────────┼──────────┘          and hands their records over; then the permit goes back,
+//!                   ▼ bounded             with more if hops wait for a device
+//!               RecordStream, or Records outside of a task
 //! ```
 //!
 //! The same model as on tokio, in another runtime's words: there is one runtime for the whole program, which starts by
 //! itself and never ends; the permits come from `async-lock`, because async-std has no semaphore; a task is detached when
-//! its handle is dropped. What happens inside of a hop is the same to the letter: [`polyread_core::hops`].
+//! its handle is dropped. What happens inside of a hop is the same to the letter: [`polyread_hops`].
 
 use std::ops::ControlFlow;
-use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
-use async_std::channel::{Receiver, Sender, TrySendError, bounded};
+use async_std::channel::{Receiver, Sender, bounded};
 use async_std::future::timeout;
 use async_std::task;
-use futures_core::Stream;
-use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step};
-use polyread_core::{Analysis, Entry, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId};
+use polyread_core::reader::{Entry, PermitChange, Run};
+use polyread_core::{Analysis, FileReader, Job, ReaderError, Records, WorkerId};
+use polyread_hops::{Hops, RecordStream};
 
 use crate::Config;
 
@@ -67,26 +66,39 @@ impl AsyncStdReader {
     ///
     /// [`ReaderError::Start`] if the thread cannot be started.
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
-        let Run { entries, context, tally, limits, cancel, .. } = job.start();
-        let in_flight = self.config.hops_under(&limits);
-
-        let (records, batches_of_records) = bounded(in_flight);
-        let (feeding, batches) = bounded(in_flight);
-        // Weak: a hop that hangs and was given up must not keep the stream from ending.
-        let outlet = records.downgrade();
-        let try_send = move |batch| match outlet.upgrade().map(|records| records.try_send(batch)) {
-            Some(Err(TrySendError::Full(batch))) => Err(batch),
-            _ => Ok(()),
-        };
-        let hops = Hops::new(context, &self.config, &limits, try_send);
-        let feeder =
-            hops.feed(entries, self.config.files_under(&limits), move |batch| feeding.send_blocking(batch).is_ok());
+        let (run, stream) = RecordStream::of(job.start());
+        let (tasks, _) = Tasks::new(run, &self.config);
+        let (feeding, batches) = bounded(tasks.hops.in_flight());
+        let feeder = tasks.hops.start_feeder(move |batch| feeding.send_blocking(batch).is_ok());
         let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
-        let crew =
-            Arc::new(Crew { hops, permits: Arc::new(Semaphore::new(in_flight)), records, tasks: AtomicU64::new(0) });
-        task::spawn(dispatch(batches, crew));
-        let mut batches_of_records = Box::pin(batches_of_records);
-        Ok(RecordStream::new(move |cx| batches_of_records.as_mut().poll_next(cx), feeder, tally, cancel))
+        task::spawn(dispatch(batches, tasks));
+        Ok(stream.fed_by(feeder))
+    }
+
+    /// The records of a run as an iterator, outside of any task. Dropping it ends the run; the runtime's own threads stay for
+    /// the next.
+    ///
+    /// # Errors
+    ///
+    /// - [`ReaderError::InsideRuntime`] in a task: the iterator would block one of the threads that run all tasks. Use
+    ///   [`stream`](Self::stream) there.
+    /// - [`ReaderError::Start`] if the thread cannot be started.
+    pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        if task::try_current().is_some() {
+            return Err(ReaderError::InsideRuntime { strategy: NAME });
+        }
+        let config = self.config.clone();
+        job.start().records(NAME, move |run| {
+            let (tasks, ended) = Tasks::new(run, &config);
+            let (feeding, batches) = bounded(tasks.hops.in_flight());
+            if tasks.hops.start_feeder(move |batch| feeding.send_blocking(batch).is_ok()).is_err() {
+                return tasks.hops.read_here(tasks.next_id());
+            }
+            task::block_on(async {
+                dispatch(batches, tasks).await;
+                let _ = ended.recv().await;
+            });
+        })
     }
 }
 
@@ -95,75 +107,80 @@ impl<A: Analysis> FileReader<A> for AsyncStdReader {
         NAME
     }
 
-    /// Blocks the caller's thread, so that it must not be called inside of a task, whose runtime has only so many of them:
-    /// [`ReaderError::InsideRuntime`]. Use [`stream`](Self::stream) there.
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        if task::try_current().is_some() {
-            return Err(ReaderError::InsideRuntime { strategy: NAME });
-        }
-        let _span = tracing::info_span!("read", strategy = NAME).entered();
-        let drive = |step: Step<'_>, limit| match limit {
-            None => task::block_on(step),
-            Some(limit) => drop(task::block_on(timeout(limit, step))),
-        };
-        Ok(self.stream(job)?.deliver(drive, sink).unwrap_or_else(|panic| resume_unwind(panic)))
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        Self::records(self, job)
     }
 }
 
-/// Takes a permit for each batch before its task exists: there are never more tasks than permits and leftovers.
-async fn dispatch<A: Analysis>(batches: Receiver<Vec<Entry>>, crew: Arc<Crew<A>>) {
+/// Takes a permit for each batch before its task exists: there are never more tasks than permits and halves of batches.
+async fn dispatch<A: Analysis>(batches: Receiver<Vec<Entry>>, tasks: Arc<Tasks<A>>) {
     while let Ok(batch) = batches.recv().await {
-        let permit = crew.permits.acquire_arc().await;
-        crew.spawn(batch, permit);
+        let permit = tasks.permits.acquire_arc().await;
+        tasks.spawn(batch, permit);
     }
 }
 
-/// What the tasks of one run share. When the last task has ended, so has the stream of records.
+/// What the tasks of one run share. When the last task has ended, so has the run.
 #[derive(Debug)]
-struct Crew<A: Analysis> {
+struct Tasks<A: Analysis> {
+    // In this order: whoever waits for the end finds the run over.
     hops: Arc<Hops<A>>,
+    /// Dropped at the end. Nothing is ever sent.
+    _at_work: Sender<()>,
     permits: Arc<Semaphore>,
-    records: Sender<Vec<FileResult<A::Output>>>,
-    tasks: AtomicU64,
+    started: AtomicU64,
 }
 
-impl<A: Analysis> Crew<A> {
+impl<A: Analysis> Tasks<A> {
+    /// The tasks of a run, and a channel that closes when all have ended.
+    fn new(run: Run<A>, config: &Config) -> (Arc<Self>, Receiver<()>) {
+        let (at_work, ended) = bounded(1);
+        let hops = Arc::new(Hops::new(run, config));
+        let permits = Arc::new(Semaphore::new(hops.in_flight()));
+        (Arc::new(Self { hops, _at_work: at_work, permits, started: AtomicU64::new(0) }), ended)
+    }
+
+    fn next_id(&self) -> WorkerId {
+        WorkerId::new("task", self.started.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Starts the task of one batch. The permit belongs to it: however it ends, the permit goes back.
     fn spawn(self: &Arc<Self>, batch: Vec<Entry>, permit: SemaphoreGuardArc) {
-        let crew = Arc::clone(self);
-        let worker = WorkerId::Task(crew.tasks.fetch_add(1, Ordering::Relaxed));
+        let tasks = Arc::clone(self);
         task::spawn(async move {
-            let Carried { records, leftover } = crew.carry(batch, worker).await;
-            // Nobody to take them: the stream was dropped, and the run with it.
-            let _ = crew.records.send(records).await;
-            match crew.hops.settle() {
-                Settlement::Less => permit.forget(),
-                Settlement::Same => drop(permit),
-                Settlement::More(permits) => {
-                    crew.permits.add_permits(permits);
+            let unread = tasks.carry(batch).await;
+            match tasks.hops.settle() {
+                PermitChange::Less => permit.forget(),
+                PermitChange::Same => drop(permit),
+                PermitChange::More(permits) => {
+                    tasks.permits.add_permits(permits);
                     drop(permit);
                 }
             }
-            for half in leftover {
-                let permit = crew.permits.acquire_arc().await;
-                crew.spawn(half, permit);
+            for half in unread {
+                let permit = tasks.permits.acquire_arc().await;
+                tasks.spawn(half, permit);
             }
         });
     }
 
-    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool.
-    async fn carry(&self, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
-        let (hop, watch) = self.hops.hop(batch, worker);
+    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool. Returns the
+    /// entries that the hop did not get to.
+    async fn carry(&self, batch: Vec<Entry>) -> Vec<Vec<Entry>> {
+        let (hop, watch) = self.hops.hop(batch, self.next_id());
         let mut hop = pin!(task::spawn_blocking(hop));
         let Some(mut watch) = watch else { return hop.await };
         let mut patience = watch.patience();
         loop {
-            if let Ok(carried) = timeout(patience, &mut hop).await {
-                return carried;
+            if let Ok(unread) = timeout(patience, &mut hop).await {
+                return unread;
             }
             match watch.check() {
                 ControlFlow::Continue(more) => patience = more,
-                ControlFlow::Break(carried) => return carried,
+                ControlFlow::Break(record) => {
+                    self.hops.deliver(record);
+                    return Vec::new();
+                }
             }
         }
     }

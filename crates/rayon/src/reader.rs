@@ -204,7 +204,7 @@ impl<A: Analysis> RunState<A> {
             true
         });
         // An analysis that uses rayon may wait for this very thread to do its share.
-        worker.conclude(&file, &|| drop(rayon::yield_now()))
+        worker.conclude(&file, &|| _ = rayon::yield_now())
     }
 
     /// Spawns a task for each of the other threads, unless a batch waits for them. Whichever thread steals it helps.

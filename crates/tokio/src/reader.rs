@@ -1,4 +1,4 @@
-//! The model: tasks wait for a permit, then carry a batch of files to the blocking pool and their records back.
+//! The model: tasks wait for a permit, then carry a batch of files to the blocking pool.
 //!
 //! ```text
 //!  discovery ──► feeder thread: pulls entries and sends batches
@@ -7,27 +7,26 @@
 //!               dispatcher task: takes a permit for each batch, then spawns its task
 //!                   │
 //!        ┌──────────┼──────────┐
-//!     task-0     task-1     task-2 …      each: a hop to the blocking pool that reads up to 64 files,
-//!        └──────────┼──────────┘          then `send(records).await`, then the permit goes back,
-//!                   ▼ bounded channel     with more if hops wait for a device
-//!               RecordStream
+//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files
+//!        └──────────┼──────────┘          and hands their records over; then the permit goes back,
+//!                   ▼ bounded             with more if hops wait for a device
+//!               RecordStream, or Records outside of a runtime
 //! ```
 //!
 //! One hop for each file (`tokio::fs` takes several) costs more than reading a small file; one hop for a few dozen does
-//! not show. What happens inside of a hop has nothing to do with tokio, and is in [`polyread_core::hops`].
+//! not show. What happens inside of a hop has nothing to do with tokio, and is in [`polyread_hops`]. A consumer that is
+//! behind lets hops wait, hops that wait keep their permits, and without permits no batch is taken from the feeder.
 
 use std::ops::ControlFlow;
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use polyread_core::hops::{Carried, Hops, RecordStream, Settlement, Step};
-use polyread_core::{
-    Analysis, CancelToken, Entry, FAREWELL, FileReader, FileResult, Job, ReaderError, Run, Sink, Summary, WorkerId,
-};
+use polyread_core::reader::{Entry, PermitChange, Run, SHUTDOWN_TIMEOUT};
+use polyread_core::{Analysis, FileReader, Job, ReaderError, Records, WorkerId};
+use polyread_hops::{Hops, RecordStream};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -71,34 +70,48 @@ impl TokioReader {
     ///   ([`enable_time`](tokio::runtime::Builder::enable_time)).
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
         Handle::try_current().map_err(|_| ReaderError::NoRuntime { strategy: NAME })?;
-        let Run { entries, context, tally, limits, cancel, .. } = job.start();
-        if limits.time_limit().is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
-            let reason = "a time limit needs the runtime's timer (enable_time)".to_owned();
-            return Err(ReaderError::Start { strategy: NAME, reason });
+        let run = job.start();
+        if run.limits().time_limit().is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
+            return Err(start_error("a time limit needs the runtime's timer (enable_time)"));
         }
-        let in_flight = self.config.hops_under(&limits);
+        let (run, stream) = RecordStream::of(run);
+        let (tasks, _) = Tasks::new(run, &self.config);
+        let (feeding, batches) = mpsc::channel(tasks.hops.in_flight());
+        let feeder = tasks.hops.start_feeder(move |batch| feeding.blocking_send(batch).is_ok());
+        let feeder = feeder.map_err(|error| start_error(&error.to_string()))?;
+        tokio::spawn(dispatch(batches, tasks));
+        Ok(stream.fed_by(feeder))
+    }
 
-        let (records, mut batches_of_records) = mpsc::channel(in_flight);
-        let (feeding, batches) = mpsc::channel(in_flight);
-        // Weak: a hop that hangs and was given up must not keep the stream from ending.
-        let outlet = records.downgrade();
-        let try_send = move |batch| match outlet.upgrade().map(|records| records.try_send(batch)) {
-            Some(Err(TrySendError::Full(batch))) => Err(batch),
-            _ => Ok(()),
-        };
-        let hops = Hops::new(context, &self.config, &limits, try_send);
-        let feeder =
-            hops.feed(entries, self.config.files_under(&limits), move |batch| feeding.blocking_send(batch).is_ok());
-        let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
-        let crew = Arc::new(Crew {
-            hops,
-            permits: Arc::new(Semaphore::new(in_flight)),
-            records,
-            tasks: AtomicU64::new(0),
-            cancel: cancel.clone(),
-        });
-        tokio::spawn(dispatch(batches, crew));
-        Ok(RecordStream::new(move |cx| batches_of_records.poll_recv(cx), feeder, tally, cancel))
+    /// The records of a run as an iterator, outside of any runtime: a runtime of its own runs the tasks, on a thread of its
+    /// own. Dropping the iterator ends both.
+    ///
+    /// # Errors
+    ///
+    /// - [`ReaderError::InsideRuntime`] inside of a tokio runtime, whose thread the iterator would block, and in its blocking
+    ///   pool. Use [`stream`](Self::stream) there.
+    /// - [`ReaderError::Start`] if the runtime or the thread cannot be started.
+    pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        if Handle::try_current().is_ok() {
+            return Err(ReaderError::InsideRuntime { strategy: NAME });
+        }
+        // One thread is enough for the tasks: they only wait. The blocking pool grows with the hops in flight.
+        let runtime = Builder::new_current_thread().thread_name("polyread-tokio").enable_time().build();
+        let runtime = runtime.map_err(|error| start_error(&error.to_string()))?;
+        let config = self.config.clone();
+        job.start().records(NAME, move |run| {
+            let (tasks, mut ended) = Tasks::new(run, &config);
+            let (feeding, batches) = mpsc::channel(tasks.hops.in_flight());
+            if tasks.hops.start_feeder(move |batch| feeding.blocking_send(batch).is_ok()).is_err() {
+                return tasks.hops.read_here(tasks.next_id());
+            }
+            runtime.block_on(async {
+                dispatch(batches, tasks).await;
+                ended.recv().await;
+            });
+            // A thread that hangs in the kernel is left behind.
+            runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+        })
     }
 }
 
@@ -107,97 +120,89 @@ impl<A: Analysis> FileReader<A> for TokioReader {
         NAME
     }
 
-    /// Runs a runtime of its own on the caller's thread, so that it must not be called from inside of one, nor from the
-    /// blocking pool of one: [`ReaderError::InsideRuntime`]. Use [`stream`](Self::stream) there.
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        if Handle::try_current().is_ok() {
-            return Err(ReaderError::InsideRuntime { strategy: NAME });
-        }
-        let _span = tracing::info_span!("read", strategy = NAME).entered();
-        // One thread is enough for the tasks: they only wait. The blocking pool grows with the hops in flight.
-        let runtime = Builder::new_current_thread().thread_name("polyread-tokio").enable_time().build();
-        let runtime = runtime.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
-        let stream = runtime.block_on(async { self.stream(job) });
-        let summary = stream.map(|stream| {
-            let drive = |step: Step<'_>, limit| match limit {
-                None => runtime.block_on(step),
-                Some(limit) => drop(runtime.block_on(async { timeout(limit, step).await })),
-            };
-            stream.deliver(drive, sink)
-        });
-        // A panic of the sink comes out when the threads have ended; one that hangs in the kernel is left behind.
-        runtime.shutdown_timeout(FAREWELL);
-        summary.map(|summary| summary.unwrap_or_else(|panic| resume_unwind(panic)))
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        Self::records(self, job)
     }
 }
 
-/// Takes a permit for each batch before its task exists: there are never more tasks than permits and leftovers.
-async fn dispatch<A: Analysis>(mut batches: Receiver<Vec<Entry>>, crew: Arc<Crew<A>>) {
+fn start_error(reason: &str) -> ReaderError {
+    ReaderError::Start { strategy: NAME, reason: reason.to_owned() }
+}
+
+/// Takes a permit for each batch before its task exists: there are never more tasks than permits and halves of batches.
+async fn dispatch<A: Analysis>(mut batches: Receiver<Vec<Entry>>, tasks: Arc<Tasks<A>>) {
     while let Some(batch) = batches.recv().await {
-        let Some(permit) = crew.permit().await else { return };
-        crew.spawn(batch, permit);
+        let Some(permit) = tasks.permit().await else { return };
+        tasks.spawn(batch, permit);
     }
 }
 
-/// What the tasks of one run share. When the last task has ended, so has the stream of records.
+/// What the tasks of one run share. When the last task has ended, or the runtime was shut down over them, so has the run.
 #[derive(Debug)]
-struct Crew<A: Analysis> {
+struct Tasks<A: Analysis> {
+    // In this order: whoever waits for the end finds the run over.
     hops: Arc<Hops<A>>,
+    /// Dropped at the end. Nothing is ever sent.
+    _at_work: Sender<()>,
     permits: Arc<Semaphore>,
-    records: Sender<Vec<FileResult<A::Output>>>,
-    tasks: AtomicU64,
-    cancel: CancelToken,
+    started: AtomicU64,
 }
 
-/// The last task has ended; or the runtime was shut down over them, and hops that wait for something must not for ever.
-impl<A: Analysis> Drop for Crew<A> {
-    fn drop(&mut self) {
-        self.cancel.cancel();
+impl<A: Analysis> Tasks<A> {
+    /// The tasks of a run, and a channel that closes when all have ended.
+    fn new(run: Run<A>, config: &Config) -> (Arc<Self>, Receiver<()>) {
+        let (at_work, ended) = mpsc::channel(1);
+        let hops = Arc::new(Hops::new(run, config));
+        let permits = Arc::new(Semaphore::new(hops.in_flight()));
+        (Arc::new(Self { hops, _at_work: at_work, permits, started: AtomicU64::new(0) }), ended)
     }
-}
 
-impl<A: Analysis> Crew<A> {
+    fn next_id(&self) -> WorkerId {
+        WorkerId::new("task", self.started.fetch_add(1, Ordering::Relaxed))
+    }
+
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        // Only a closed semaphore has no permit to give, and nobody closes this one.
+        // Only a closed semaphore has no permit to give, and this one is never closed.
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
     /// Starts the task of one batch. The permit belongs to it: however it ends, the permit goes back.
     fn spawn(self: &Arc<Self>, batch: Vec<Entry>, permit: OwnedSemaphorePermit) {
-        let crew = Arc::clone(self);
-        let worker = WorkerId::Task(crew.tasks.fetch_add(1, Ordering::Relaxed));
+        let tasks = Arc::clone(self);
         tokio::spawn(async move {
-            let Carried { records, leftover } = crew.carry(batch, worker).await;
-            // Nobody to take them: the stream was dropped, and the run with it.
-            let _ = crew.records.send(records).await;
-            match crew.hops.settle() {
-                Settlement::Less => permit.forget(),
-                Settlement::Same => drop(permit),
-                Settlement::More(permits) => {
-                    crew.permits.add_permits(permits);
+            let unread = tasks.carry(batch).await;
+            match tasks.hops.settle() {
+                PermitChange::Less => permit.forget(),
+                PermitChange::Same => drop(permit),
+                PermitChange::More(permits) => {
+                    tasks.permits.add_permits(permits);
                     drop(permit);
                 }
             }
-            for half in leftover {
-                let Some(permit) = crew.permit().await else { return };
-                crew.spawn(half, permit);
+            for half in unread {
+                let Some(permit) = tasks.permit().await else { return };
+                tasks.spawn(half, permit);
             }
         });
     }
 
-    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool.
-    async fn carry(&self, batch: Vec<Entry>, worker: WorkerId) -> Carried<A::Output> {
-        let (hop, watch) = self.hops.hop(batch, worker);
+    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool. Returns the
+    /// entries that the hop did not get to.
+    async fn carry(&self, batch: Vec<Entry>) -> Vec<Vec<Entry>> {
+        let (hop, watch) = self.hops.hop(batch, self.next_id());
         let mut hop = spawn_blocking(hop);
         // An error means that the runtime is shutting down, and the consumer with it.
         let Some(mut watch) = watch else { return hop.await.unwrap_or_default() };
         let mut patience = watch.patience();
         loop {
             match timeout(patience, &mut hop).await {
-                Ok(carried) => return carried.unwrap_or_default(),
+                Ok(unread) => return unread.unwrap_or_default(),
                 Err(_) => match watch.check() {
                     ControlFlow::Continue(more) => patience = more,
-                    ControlFlow::Break(carried) => return carried,
+                    ControlFlow::Break(record) => {
+                        self.hops.deliver(record);
+                        return Vec::new();
+                    }
                 },
             }
         }
