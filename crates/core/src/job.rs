@@ -37,9 +37,16 @@ pub struct Job<A: Analysis> {
 
 /// What a job reads for.
 enum Of<A: Analysis> {
-    Itself { analysis: A, cancel: CancelToken, progress: Progress },
+    Itself {
+        analysis: A,
+        cancel: CancelToken,
+        progress: Progress,
+    },
     /// A run of which it reads some entries.
-    Run { state: Arc<RunState<A>>, outlet: Outlet<A::Output> },
+    Run {
+        state: Arc<RunState<A>>,
+        outlet: Outlet<A::Output>,
+    },
 }
 
 impl<A: Analysis> Job<A> {
@@ -79,12 +86,11 @@ impl<A: Analysis> Job<A> {
     ///
     /// The part has the run's analysis, limits, bytes in flight, progress, and a child of its token. Its records go to
     /// `deliver`, batch by batch, on the thread of the worker that has them, and not to the sink or iterator that its reader
-    /// is called with; `deliver` returns whether there still is a consumer. Cancelling the run does not end its entries: each
-    /// that is given must have a record.
+    /// is called with. Cancelling the run does not end the part's entries: each that is given must have a record.
     pub fn part_of(
         run: &Run<A>,
         next_batch: impl FnMut(usize) -> Option<Vec<Entry>> + Send + 'static,
-        deliver: impl Fn(Vec<FileResult<A::Output>>) -> bool + Send + Sync + 'static,
+        deliver: impl Fn(Vec<FileResult<A::Output>>) + Send + Sync + 'static,
     ) -> Self {
         let state = Arc::clone(run.state());
         let (limits, deferral) = (state.limits.clone(), state.deferral.clone());
@@ -136,9 +142,7 @@ impl<A: Analysis> Job<A> {
     pub fn start(self) -> Run<A> {
         let Self { source, limits, deferral, of } = self;
         match of {
-            Of::Itself { analysis, cancel, progress } => {
-                Run::new(source, analysis, limits, cancel, progress, deferral)
-            }
+            Of::Itself { analysis, cancel, progress } => Run::new(source, analysis, limits, cancel, progress, deferral),
             Of::Run { state, outlet } => Run::of_part(&state, source, limits, outlet, deferral),
         }
     }

@@ -52,7 +52,7 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
         let _span = tracing::info_span!("read", strategy = NAME).entered();
         // No record is delivered: each is consumed here before the next file is read.
-        let (run, mut tally) = job.start().delivering(|_| true);
+        let (run, mut tally) = job.start().delivering(drop);
         let mut worker = run.worker(WorkerId::new("thread", 0));
         while let Some(batch) = run.next_batch(1) {
             for entry in batch {

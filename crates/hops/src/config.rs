@@ -49,7 +49,9 @@ impl Config {
     /// How their number follows what they wait for; `None` where it is set.
     pub(crate) fn adaptive_limit_under(&self, limits: &Limits) -> Option<AdaptiveLimit> {
         let least = self.hops_under(limits);
-        self.hops_in_flight.is_none().then(|| AdaptiveLimit::new(least, limits.open_files(), limits.effective_workers()))
+        self.hops_in_flight
+            .is_none()
+            .then(|| AdaptiveLimit::new(least, limits.open_files(), limits.effective_workers()))
     }
 
     /// Files of one hop in a run under these limits.

@@ -82,15 +82,19 @@ impl<A: Analysis> Hops<A> {
         &self,
         mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
+        let (mut batches, most) = (self.run.batches(), self.files_per_hop);
         let shared = Arc::downgrade(&self.shared);
-        let feed = self.run.feeder(self.files_per_hop, move |batch| {
-            // Without hops there is nobody to send to.
-            let Some(shared) = shared.upgrade() else { return false };
-            shared.queued.fetch_add(1, Ordering::Relaxed);
-            drop(shared);
-            send(batch)
-        });
-        std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(feed)
+        std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
+            while let Some(batch) = batches(most) {
+                // Without hops there is nobody to send to.
+                let Some(shared) = shared.upgrade() else { return };
+                shared.queued.fetch_add(1, Ordering::Relaxed);
+                drop(shared);
+                if !send(batch) {
+                    return;
+                }
+            }
+        })
     }
 
     /// Reads all entries on this thread: for a run whose feeder could not be started.
@@ -202,7 +206,8 @@ impl<A: Analysis> Shared<A> {
     /// Whether other threads have nothing to do, and permits to do it.
     fn is_waited_for(&self) -> bool {
         let under_way = self.under_way.load(Ordering::Relaxed);
-        self.queued.load(Ordering::Relaxed) == 0 && self.limit.as_ref().is_some_and(|limit| limit.has_more_than(under_way))
+        self.queued.load(Ordering::Relaxed) == 0
+            && self.limit.as_ref().is_some_and(|limit| limit.has_more_than(under_way))
     }
 
     fn lock_idle(&self) -> MutexGuard<'_, Vec<Worker<A>>> {

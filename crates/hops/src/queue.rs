@@ -43,26 +43,25 @@ impl<T> Queue<T> {
 pub(crate) struct BatchSender<T>(Arc<Queue<T>>);
 
 impl<T> BatchSender<T> {
-    /// Hands a batch over, waiting while the consumer is behind. `false` when there is no consumer any more, or the run was
-    /// cancelled while it was behind: then the batch is dropped.
-    pub(crate) fn send(&self, batch: Vec<T>, cancel: &CancelToken) -> bool {
+    /// Hands a batch over, waiting while the consumer is behind. It is dropped when there is no consumer any more, or when the
+    /// run is cancelled while the consumer is behind.
+    pub(crate) fn send(&self, batch: Vec<T>, cancel: &CancelToken) {
         let queue = &*self.0;
         let mut state = queue.lock();
         while state.has_receiver && state.batches.len() >= queue.most {
             if cancel.is_cancelled() {
-                return false;
+                return;
             }
             // A time-out, not a plain wait: a raised token does not notify.
             state = queue.taken.wait_timeout(state, CANCEL_POLL).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let is_taken = state.has_receiver;
-        if is_taken {
-            state.batches.push_back(batch);
+        if !state.has_receiver {
+            return;
         }
+        state.batches.push_back(batch);
         let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        is_taken
     }
 }
 

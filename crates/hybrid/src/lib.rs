@@ -3,18 +3,18 @@
 //! From the top: [`HybridReader`] is a [`FileReader`](polyread_core::FileReader) with two of them inside, by default
 //! [`TokioReader`](polyread_tokio::TokioReader) for files below 10,000 bytes and
 //! [`RayonReader`](polyread_rayon::RayonReader) from there on. [`HybridReader::records`] gives the records of both as one
-//! iterator, [`FileReader::read`](polyread_core::FileReader::read) to a closure; each
-//! [says](polyread_core::FileResult::side) which side read its file. What there is to set is in [`Config`];
+//! iterator, [`FileReader::read`](polyread_core::FileReader::read) to a closure; the
+//! [worker](polyread_core::FileResult::worker) of each tells which side read its file. What there is to set is in [`Config`];
 //! [`HybridReader::calibrate`] measures which threshold suits a tree and the machine.
 //!
 //! ```
-//! use polyread_core::{Discovery, Job, Side, TextStats};
+//! use polyread_core::{Discovery, Job, TextStats};
 //! use polyread_hybrid::HybridReader;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let files = Discovery::new("src").extensions(["rs"]).walk()?;
 //! for record in HybridReader::new().records(Job::new(files, TextStats::default()))? {
-//!     assert_eq!(record.side == Some(Side::Large), record.bytes >= 10_000);
+//!     assert_eq!(record.worker.kind() == "thread", record.bytes >= 10_000);
 //!     println!("{} by {}: {:?}", record.path.display(), record.worker, record.outcome);
 //! }
 //! # Ok(())
@@ -28,6 +28,7 @@
 mod calibrate;
 mod config;
 mod reader;
+mod route;
 
 pub use calibrate::{CalibrateError, Calibration, Measurement, Trial};
 pub use config::Config;

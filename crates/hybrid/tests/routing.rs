@@ -11,7 +11,7 @@ use std::time::Duration;
 use polyread_conformance::{Held, Scripted, tree};
 use polyread_hybrid::core::{
     Analysis, ByteCount, CancelToken, Contents, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Progress,
-    ReaderError, SequentialReader, Side, Sink, Stopped, Summary, TextStats, WorkerId,
+    ReaderError, Records, SequentialReader, Stopped, Summary, TextStats, WorkerId,
 };
 use polyread_hybrid::{CalibrateError, Config, HybridReader, Trial};
 use polyread_rayon::RayonReader;
@@ -48,9 +48,13 @@ fn both_sides(files: usize) -> tempfile::TempDir {
     tree
 }
 
-fn sides<T>(records: &[FileResult<T>]) -> BTreeMap<String, Side> {
-    let name = |record: &FileResult<T>| record.path.file_name().unwrap().to_str().unwrap().to_owned();
-    records.iter().map(|record| (name(record), record.side.expect("a side"))).collect()
+/// Whether the default large side has read the file: each side has workers of its own kind.
+fn is_large<T>(record: &FileResult<T>) -> bool {
+    record.worker.kind() == "thread"
+}
+
+fn count_large<T>(records: &[FileResult<T>]) -> usize {
+    records.iter().filter(|record| is_large(record)).count()
 }
 
 /// A reader that cannot start.
@@ -60,22 +64,23 @@ impl<A: Analysis> FileReader<A> for Broken {
     fn name(&self) -> &'static str {
         "broken"
     }
-    fn read(&self, _: Job<A>, _: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
+    fn records(&self, _: Job<A>) -> Result<Records<A::Output>, ReaderError> {
         Err(ReaderError::Start { strategy: "broken", reason: "it never could".to_owned() })
     }
 }
 
-/// A reader that leaves after its first record.
+/// A reader that ends after its first record.
 struct Leaves;
 
 impl<A: Analysis> FileReader<A> for Leaves {
     fn name(&self) -> &'static str {
         "leaves"
     }
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        SequentialReader::new().read(job, &mut |record| {
-            let _ = sink(record);
-            ControlFlow::Break(())
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        job.start().records("leaves", |run| {
+            if let Some(batch) = run.next_batch(1) {
+                run.worker(WorkerId::new("thread", 0)).read(batch);
+            }
         })
     }
 }
@@ -88,14 +93,16 @@ fn the_threshold_is_the_first_size_of_the_large_side() {
             .map_or_else(HybridReader::new, |bytes| HybridReader::with_config(Config::default().threshold(bytes)));
         let (records, summary) = read(&reader, job(tree.path(), ByteCount::default()));
         assert_eq!((records.len(), summary.read, summary.stopped), (6, 6, None));
-        let found = sides(&records).into_iter().filter(|(_, side)| *side == Side::Large).map(|(name, _)| name);
-        assert_eq!(found.collect::<Vec<_>>(), large, "{threshold:?}");
+        let mut found = Vec::new();
         for record in records {
-            // Each reader has workers of its own kind.
-            let on_thread = matches!(record.worker, WorkerId::Thread(_));
-            assert_eq!(on_thread, record.side == Some(Side::Large), "{}", record.worker);
-            assert_eq!(record.path.file_name().unwrap().to_str().unwrap(), record.outcome.unwrap().to_string());
+            let name = record.path.file_name().unwrap().to_str().unwrap().to_owned();
+            assert_eq!(name, record.outcome.as_ref().unwrap().to_string());
+            if is_large(&record) {
+                found.push(name);
+            }
         }
+        found.sort_unstable();
+        assert_eq!(found, large, "{threshold:?}");
     };
     expect(None, &["10000", "10001", "300000"]);
     expect(Some(10_001), &["10001", "300000"]);
@@ -108,7 +115,7 @@ fn files_that_say_nothing_of_their_size_stay_on_the_small_side() {
     let path = "/proc/self/smaps";
     let (records, _) = read(&HybridReader::new(), Job::of_paths([path], Contents::default()));
     assert!(records[0].outcome.as_ref().unwrap().len() > 10_000, "not long enough to show anything");
-    assert_eq!(records[0].side, Some(Side::Small));
+    assert_eq!(records[0].worker.kind(), "task");
 }
 
 #[test]
@@ -119,18 +126,11 @@ fn a_file_that_grows_after_it_was_opened_stays_where_it_is() {
     content.resize(9_999, b'x');
     fs::write(&path, content).unwrap();
     let (records, _) = read(&HybridReader::new(), job(tree.path(), Scripted::default()));
-    assert_eq!((records.len(), records[0].side), (1, Some(Side::Small)));
+    assert_eq!((records.len(), records[0].worker.kind()), (1, "task"));
 }
 
 #[test]
-fn a_reader_alone_has_no_side() {
-    let tree = sized(&[1]);
-    let records = RayonReader::new().records(job(tree.path(), ByteCount::default())).unwrap();
-    assert!(records.map(|record| record.side).eq([None]));
-}
-
-#[test]
-fn one_worker_has_one_file_open_on_both_sides_together() {
+fn open_files_stay_within_the_limit_on_both_sides_together() {
     polyread_conformance::run_alone(|| {
         let tree = tempfile::tempdir().unwrap();
         let root = tree.path().canonicalize().unwrap();
@@ -139,13 +139,11 @@ fn one_worker_has_one_file_open_on_both_sides_together() {
             content.resize(1_000 + index % 2 * 20_000, b'x');
             fs::write(root.join(index.to_string()), content).unwrap();
         }
-        for (limits, most) in [
-            (Limits::default().workers(1), 1),
-            (Limits::default().workers(8).max_open_files(1), 1),
-            (Limits::default().workers(8).max_open_files(3), 3),
-        ] {
+        // With one open file there is none to hand over.
+        for (most, large) in [(1, 0), (2, 100), (3, 100), (10, 100)] {
+            let limits = Limits::default().workers(8).max_open_files(most);
             let (records, _) = read(&HybridReader::new(), job(&root, Scripted::default()).limits(limits));
-            assert_eq!(records.iter().filter(|record| record.side == Some(Side::Large)).count(), 100);
+            assert_eq!(count_large(&records), large, "{most} open files");
             let open = records.into_iter().map(|record| record.outcome.unwrap().open_files).max();
             assert!(open.is_some_and(|open| (1..=most).contains(&open)), "{open:?} files open, not {most}");
         }
@@ -171,15 +169,16 @@ impl Analysis for AtOnce {
 }
 
 #[test]
-fn no_more_files_are_read_at_once_than_there_are_workers_on_both_sides_together() {
+fn each_side_reads_no_more_files_at_once_than_it_has_workers() {
     let tree = both_sides(200);
-    for workers in [1, 3] {
-        for reader in [HybridReader::new(), HybridReader::of(RayonReader::new(), TokioReader::new())] {
+    for (workers, hops) in [(1, 1), (3, 2)] {
+        let tokio = || TokioReader::with_config(polyread_tokio::Config::default().hops_in_flight(hops));
+        for reader in [HybridReader::of(tokio(), RayonReader::new()), HybridReader::of(RayonReader::new(), tokio())] {
             let seen = AtOnce::default();
             let job = job(tree.path(), seen.clone()).limits(Limits::default().workers(workers));
             assert_eq!(read(&reader, job).1.read, 200);
             let most = seen.most.load(Ordering::SeqCst);
-            assert!((1..=workers).contains(&most), "{most} at once, with {workers} workers");
+            assert!((1..=workers + hops).contains(&most), "{most} at once, with {workers} threads and {hops} hops");
         }
     }
 }
@@ -196,11 +195,11 @@ fn bytes_in_flight_hold_on_both_sides_together() {
         let mut sides = BTreeMap::new();
         let summary = HybridReader::new().read(job, &mut |record| {
             std::thread::sleep(Duration::from_millis(1));
-            *sides.entry(record.side).or_insert(0) += 1;
+            *sides.entry(is_large(&record)).or_insert(0) += 1;
             ControlFlow::Continue(())
         });
         assert_eq!(summary.unwrap().read, 60);
-        assert_eq!(sides, BTreeMap::from([(Some(Side::Small), 30), (Some(Side::Large), 30)]));
+        assert_eq!(sides, BTreeMap::from([(false, 30), (true, 30)]));
         assert!(held.most() <= 40_000, "{} bytes were alive at once", held.most());
     });
 }
@@ -339,7 +338,7 @@ impl Analysis for Hangs {
 }
 
 #[test]
-fn an_abandoned_file_gives_its_seat_to_the_others() {
+fn an_abandoned_file_gives_its_place_to_the_others() {
     polyread_conformance::run(|| {
         let tree = both_sides(100);
         for index in [2, 4, 6, 8] {
@@ -387,7 +386,7 @@ fn calibration_tries_what_tells_and_keeps_its_bounds() {
 }
 
 #[test]
-fn a_tree_of_many_files_goes_through_a_narrow_gate() {
+fn a_tree_of_many_files_goes_through_narrow_limits() {
     polyread_conformance::run(|| {
         let tree = tree::many(2_000);
         for limits in [Limits::default().workers(1), Limits::default().workers(3).bytes_in_flight(60)] {
@@ -438,12 +437,11 @@ fn nested_hybrids_route_by_each_threshold() {
         for inner in [50, 50_000] {
             let small = HybridReader::of(TokioReader::new(), TokioReader::new()).with_threshold(inner);
             let outer = HybridReader::of(small, RayonReader::new());
-            assert_eq!(sizes_on(&outer, |r| r.side == Some(Side::Large)), [20_000, 100_000], "{inner}");
-            assert_eq!(sizes_on(&outer, |r| matches!(r.worker, WorkerId::Thread(_))), [20_000, 100_000], "{inner}");
+            assert_eq!(sizes_on(&outer, is_large), [20_000, 100_000], "{inner}");
         }
         // Inside of the large side: its own threshold holds.
         let large: Box<dyn FileReader<ByteCount>> = Box::new(HybridReader::new().with_threshold(50_000));
         let outer = HybridReader::of(TokioReader::new(), large);
-        assert_eq!(sizes_on(&outer, |r| matches!(r.worker, WorkerId::Thread(_))), [100_000]);
+        assert_eq!(sizes_on(&outer, is_large), [100_000]);
     });
 }

@@ -102,22 +102,11 @@ impl<A: Analysis> Run<A> {
         lock(&self.entries).next_batch(most)
     }
 
-    /// A loop that takes batches of at most `most` entries and passes them to `send`, until there are no more or `send` returns
-    /// `false`: for a thread of its own, since discovery may block. It does not keep the run from being over.
-    pub fn feeder(
-        &self,
-        most: usize,
-        mut send: impl FnMut(Vec<Entry>) -> bool + Send + 'static,
-    ) -> impl FnOnce() + Send + 'static {
+    /// [`next_batch`](Self::next_batch) for a thread of its own, since discovery may block: a function that does not keep the
+    /// run from being over.
+    pub fn batches(&self) -> impl FnMut(usize) -> Option<Vec<Entry>> + Send + 'static + use<A> {
         let entries = Arc::clone(&self.entries);
-        move || {
-            let next = || lock(&entries).next_batch(most);
-            while let Some(batch) = next() {
-                if !send(batch) {
-                    return;
-                }
-            }
-        }
+        move |most| lock(&entries).next_batch(most)
     }
 
     /// A worker. Its buffer is allocated and its clone of the analysis made when it reads its first file.
@@ -192,7 +181,7 @@ impl<A: Analysis> Run<A> {
             let _span = tracing::info_span!("read", strategy).entered();
             // The records of a part go to the consumer of the whole.
             if !self.state.outlet.is_open() {
-                self.state.outlet.open(Arc::new(move |batch| outlet.send(batch)));
+                self.state.outlet.open(Arc::new(move |batch| _ = outlet.send(batch)));
             }
             read(self);
         });
@@ -200,13 +189,9 @@ impl<A: Analysis> Run<A> {
         Ok(Records::new(background, tally))
     }
 
-    /// For a reader with a way of its own to the consumer: `deliver` takes batches of records there, on any thread, and
-    /// returns whether there still is a consumer; it may block while the consumer is behind, as long as the run is not
-    /// cancelled. The consumer has the [`Tally`].
-    pub fn delivering(
-        mut self,
-        deliver: impl Fn(Vec<FileResult<A::Output>>) -> bool + Send + Sync + 'static,
-    ) -> (Self, Tally) {
+    /// For a reader with a way of its own to the consumer: `deliver` takes batches of records there, on any thread. It may block
+    /// while the consumer is behind, as long as the run is not cancelled. The consumer has the [`Tally`].
+    pub fn delivering(mut self, deliver: impl Fn(Vec<FileResult<A::Output>>) + Send + Sync + 'static) -> (Self, Tally) {
         let tally = self.tally.take().expect("the run has no consumer yet");
         if !self.state.outlet.is_open() {
             self.state.outlet.open(Arc::new(deliver));

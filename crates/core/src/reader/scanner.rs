@@ -63,7 +63,16 @@ pub(super) struct Scanner<A: Analysis> {
 impl<A: Analysis> Scanner<A> {
     pub(super) fn new(state: Arc<RunState<A>>) -> Self {
         let (watch, waited) = (Arc::default(), Waited::default());
-        Self { state, watch, waited, buffer: Vec::new(), prototype: None, retains: None, ahead: None, has_reserved: false }
+        Self {
+            state,
+            watch,
+            waited,
+            buffer: Vec::new(),
+            prototype: None,
+            retains: None,
+            ahead: None,
+            has_reserved: false,
+        }
     }
 
     /// Takes up another file: the clock runs.
@@ -93,8 +102,7 @@ impl<A: Analysis> Scanner<A> {
         }
         // Room is taken before a file is read.
         let at_once = if self.retains() { None } else { self.open_and_read(entry, started) };
-        let opened =
-            at_once.unwrap_or_else(|| open_and_ask(entry, &self.state.cancel, self.deadline(started)));
+        let opened = at_once.unwrap_or_else(|| open_and_ask(entry, &self.state.cancel, self.deadline(started)));
         opened.map(|Opened { open, ahead }| {
             self.ahead = ahead.map(|bytes| (index, bytes));
             open

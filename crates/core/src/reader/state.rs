@@ -33,8 +33,8 @@ impl<A: Analysis> fmt::Debug for RunState<A> {
     }
 }
 
-/// Takes a batch of records to the consumer; `false` when there is none any more.
-pub(crate) type Deliver<T> = dyn Fn(Vec<FileResult<T>>) -> bool + Send + Sync;
+/// Takes a batch of records to the consumer, waiting while that is behind. Without a consumer it drops them.
+pub(crate) type Deliver<T> = dyn Fn(Vec<FileResult<T>>) + Send + Sync;
 
 /// Where the records of a run go, until the run is over. Closed by the run itself: a worker that hangs in a read call does
 /// not keep the consumer waiting.

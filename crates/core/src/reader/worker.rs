@@ -181,12 +181,7 @@ impl<A: Analysis> Worker<A> {
     ///
     /// The entry, if its content does not tell everything: it is larger than some limit, it is to be
     /// [deferred](crate::Job::defer_from), or the run was cancelled. Then it is to be [scanned](Self::scan).
-    pub fn analyse(
-        &mut self,
-        entry: Entry,
-        content: &[u8],
-        since: Instant,
-    ) -> Result<FileResult<A::Output>, Entry> {
+    pub fn analyse(&mut self, entry: Entry, content: &[u8], since: Instant) -> Result<FileResult<A::Output>, Entry> {
         let Entry { index, found: Ok(file), .. } = entry else { return Err(entry) };
         let state = Arc::clone(&self.scanner.state);
         let size = content.len() as u64;
@@ -236,13 +231,7 @@ impl<A: Analysis> Worker<A> {
     }
 
     /// Reads an open file to its record.
-    fn read_open(
-        &mut self,
-        index: u64,
-        entry: FileEntry,
-        open: &OpenFile,
-        started: Instant,
-    ) -> FileResult<A::Output> {
+    fn read_open(&mut self, index: u64, entry: FileEntry, open: &OpenFile, started: Instant) -> FileResult<A::Output> {
         let (scanner, records) = (&mut self.scanner, &mut self.records);
         let mut before_waiting = |state: &RunState<A>, bytes| wait_before(bytes, records, state);
         // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
