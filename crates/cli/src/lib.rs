@@ -7,7 +7,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use polyread_async_std::AsyncStdReader;
-use polyread_core::{FileReader, SequentialReader, hops};
+use polyread_core::{FileReader, SequentialReader};
 use polyread_hybrid::HybridReader;
 use polyread_io_uring::IoUringReader;
 use polyread_multiprocess::MultiprocessReader;
@@ -107,8 +107,9 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    fn hops(&self) -> hops::Config {
-        self.in_flight.into_iter().fold(hops::Config::default(), hops::Config::hops_in_flight)
+    fn hops(&self) -> polyread_tokio::Config {
+        let config = polyread_tokio::Config::default();
+        self.in_flight.into_iter().fold(config, polyread_tokio::Config::hops_in_flight)
     }
 }
 
@@ -130,7 +131,7 @@ mod tests {
             let job = polyread_core::Job::new(files, polyread_core::ByteCount::default());
             reader
                 .read(job, &mut |record| {
-                    large += u32::from(record.side == Some(polyread_core::Side::Large));
+                    large += u32::from(record.worker.kind() == "thread");
                     bytes += record.bytes;
                     std::ops::ControlFlow::Continue(())
                 })

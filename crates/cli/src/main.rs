@@ -1,7 +1,7 @@
 //! `polyread`: reads every file of directory trees at once, in the concurrency model of one's choice.
 //!
 //! From the top: [`args`] is the command line, [`run`] reads and delivers, [`output`] writes records as text or JSON,
-//! [`stop`] turns signals into a cancelled run, [`progress`] draws the bar. [`advise`] is the command of that name, and
+//! [`diagnostics`] complains on standard error, [`stop`] turns signals into a cancelled run, [`progress`] draws the bar. [`advise`] is the command of that name, and
 //! [`shell`] quotes what it tells to run next.
 
 #![forbid(unsafe_code)]
@@ -9,6 +9,7 @@
 
 mod advise;
 mod args;
+mod diagnostics;
 mod output;
 mod progress;
 mod run;
@@ -40,14 +41,9 @@ fn main() -> ExitCode {
     match ended {
         Ok(ending) => ending.into(),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            diagnostics::complain(&format!("{error:#}"));
             // What `run` returns as an error has kept everything from starting.
             ExitCode::from(2)
         }
     }
-}
-
-/// One line on standard error. It may be closed: then there is nobody to tell, and no reason to panic.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "polyread: {message}");
 }

@@ -15,6 +15,7 @@ use polyread_core::{ErrorKind, Escaped, FileResult, ReadError, Summary, TextCoun
 use serde::Serialize;
 
 use crate::args::{Analysis, Format};
+use crate::diagnostics::complain;
 
 /// What was found in one file, whichever analysis looked for it; the bytes apart, which every record has.
 #[derive(Debug)]
@@ -267,7 +268,7 @@ impl Output {
             // Both are in the summary; after a signal there can be hundreds of cancelled ones.
             Err(error) if error.is_skip() || error.kind() == ErrorKind::Cancelled => Ok(()),
             Err(error) => {
-                self.bar.suspend(|| crate::complain(&error.to_string()));
+                self.bar.suspend(|| complain(&error.to_string()));
                 Ok(())
             }
         }

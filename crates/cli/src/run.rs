@@ -11,6 +11,7 @@ use polyread_cli::PortableAnalysis;
 use polyread_core::{ByteCount, CancelToken, Contents, FileResult, Job, Progress, Stopped, TextStats};
 
 use crate::args::{Analysis, Args};
+use crate::diagnostics::complain;
 use crate::output::{Finding, Output};
 use crate::progress::Bar;
 use crate::stop::Stop;
@@ -36,7 +37,7 @@ impl Ending {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::OutputClosed;
         }
-        crate::complain(&format!("cannot write to standard output: {error}"));
+        complain(&format!("cannot write to standard output: {error}"));
         Self::OutputFailed
     }
 }

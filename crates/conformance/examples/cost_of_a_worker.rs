@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(files.path().join(index.to_string()), vec![b'x'; bytes])?;
     }
     // One file at a time for each worker: a worker that carried several would wait over its first.
-    let hops = polyread_core::hops::Config::default().hops_in_flight(workers).files_per_hop(1);
+    let hops = polyread_tokio::Config::default().hops_in_flight(workers).files_per_hop(1);
     let reader: Box<dyn FileReader<Waits>> = match model.as_str() {
         "sequential" => Box::new(SequentialReader::new()),
         "rayon" => Box::new(RayonReader::with_config(polyread_rayon::Config::default().leaf(1))),

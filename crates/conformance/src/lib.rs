@@ -74,6 +74,7 @@ macro_rules! suite {
             large_files_count_alike_wherever_they_are_cut
             strict_text_names_the_offset
             every_entry_ends_in_exactly_one_record
+            parts_of_a_run_are_read_to_their_end
             no_files_at_all
             a_break_from_the_sink_stops_the_run
             cancelling_stops_the_run_and_accounts_for_what_was_begun

@@ -29,3 +29,25 @@ mod other_sides {
     }
 }
 
+/// The same with rings on the small side, where the system has them.
+mod on_rings {
+    use polyread_io_uring::IoUringReader;
+    use polyread_rayon::RayonReader;
+
+    use super::HybridReader;
+
+    fn reader<A: polyread_core::Analysis>() -> HybridReader<A> {
+        match IoUringReader::available() {
+            Ok(()) => HybridReader::of(IoUringReader::new(), RayonReader::new()).with_threshold(20),
+            Err(reason) => {
+                println!("skipped: {reason}");
+                HybridReader::new()
+            }
+        }
+    }
+
+    polyread_conformance::suite! {
+        reader: reader(),
+        half_way: |job| drop(reader().records(job).unwrap().next()),
+    }
+}

@@ -40,7 +40,7 @@ pub(crate) struct Timeline {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Lane {
     /// Such as `thread-1`, `process-4711` or `ring-0`, as records say; `blocking thread 1` for those on which the tasks of a
-    /// runtime read. With the side in front where a run has two: `large: thread-0`.
+    /// runtime read.
     pub(crate) worker: String,
     /// In the order of time; none overlaps another. At most 200: where there were more, short ones were made one.
     pub(crate) spans: Vec<Span>,

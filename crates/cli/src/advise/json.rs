@@ -3,6 +3,8 @@
 use polyread_advise::{Advice, Alternative, Characteristics, Settings};
 use serde::Serialize;
 
+use super::commands::{dependency, options};
+
 /// The names are stable: scripts depend on them.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -88,8 +90,8 @@ pub(super) fn line(seen: &Characteristics, advice: Option<&Advice>) -> serde_jso
                 settings: JsonSettings { workers, max_open_files, hops_in_flight, why: &advice.setup.why },
                 alternatives: advice.alternatives.iter().map(alternative).collect(),
                 caveat: &advice.caveat,
-                options: super::options(advice),
-                dependency: super::dependency(advice),
+                options: options(advice),
+                dependency: dependency(advice),
             }
         }),
         stopped: seen.is_partial().then_some("signal"),

@@ -5,6 +5,7 @@ use std::fmt::{self, Formatter};
 use indicatif::HumanCount;
 use polyread_advise::{Advice, Characteristics, Settings};
 
+use super::commands::{command_line, dependency};
 use crate::args::AdviseArgs;
 use crate::output::kinds;
 
@@ -88,8 +89,8 @@ impl Report<'_> {
         }
         paragraph(f, "but", &advice.caveat)?;
         // Each in one line, to be copied.
-        writeln!(f, "{:LABEL$}{}", "run", super::command_line(self.args, advice))?;
-        writeln!(f, "{:LABEL$}{}", "Cargo.toml", super::dependency(advice))
+        writeln!(f, "{:LABEL$}{}", "run", command_line(self.args, advice))?;
+        writeln!(f, "{:LABEL$}{}", "Cargo.toml", dependency(advice))
     }
 }
 

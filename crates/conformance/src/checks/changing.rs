@@ -5,7 +5,7 @@ use std::path::Path;
 
 use polyread_core::{Contents, ErrorKind, FileEntry, Job, Progress};
 
-use super::{all, collect, kind, of_name};
+use super::collect::{all, collect, kind, of_name};
 use crate::{Scripted, Subject, tree};
 
 /// Growing and shrinking under the reader's hands.

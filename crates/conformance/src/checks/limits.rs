@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use polyread_core::{Contents, Discovery, ErrorKind, FileEntry, Job, Limits, TextStats};
 
-use super::{all, collect, kind, of_name};
+use super::collect::{all, collect, kind, of_name};
 use crate::scripted::has_been_waited_for;
 use crate::{Held, Scripted, Subject, tree};
 

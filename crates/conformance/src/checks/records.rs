@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
+use polyread_core::reader::Entry;
 use polyread_core::{
     Contents, Discovery, ErrorKind, Job, Limits, Progress, SequentialReader, Summary, Text, TextCounts, TextStats,
 };
 
-use super::{Told, all, collect, of_name, told};
+use super::collect::{Told, all, collect, of_name, told};
 use crate::{Scripted, Subject, privileges, tree};
 
 fn compare_on_hostile_tree(subject: &Subject, follow: bool) -> BTreeMap<PathBuf, Told<TextCounts>> {
@@ -143,4 +145,47 @@ pub fn a_panicking_analysis_costs_its_file_alone(subject: &Subject) {
     let error = of_name(&records, "00007.txt").outcome.as_ref().unwrap_err();
     assert_eq!((error.kind(), error.bytes_read()), (ErrorKind::Panicked, 21));
     assert!(error.message().ends_with("over this file"), "{error}");
+}
+
+/// A part of another reader's run, as hybrid's sides are: every entry comes out once, as a record or as a deferred file. With
+/// one worker and few permits for a tree of many files, a permit that is not given back is soon missing.
+pub fn parts_of_a_run_are_read_to_their_end(subject: &Subject) {
+    let files = 20_000;
+    let tree = tree::many(files);
+    for index in (0..files).step_by(10) {
+        fs::write(tree.path().join(format!("{:03}/{index:05}.txt", index / 100)), [b'x'; 100]).unwrap();
+    }
+    let (records, delivered) = mpsc::channel();
+    let (deferred, crossing) = mpsc::channel();
+    let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
+    let (run, _) = job.limits(Limits::default().workers(1)).start().delivering(drop);
+    let small = Job::part_of(&run, run.batches(), {
+        let records = records.clone();
+        move |batch| {
+            for mut record in batch {
+                match record.take_deferred() {
+                    Some(file) => deferred.send(file).unwrap(),
+                    None => records.send((record.index, record.outcome.unwrap().bytes, "small")).unwrap(),
+                }
+            }
+        }
+    });
+    let next = move |_| crossing.recv().ok().map(|file| vec![Entry::from(file)]);
+    let large = Job::part_of(&run, next, move |batch| {
+        for record in batch {
+            records.send((record.index, record.outcome.unwrap().bytes, "large")).unwrap();
+        }
+    });
+    std::thread::scope(|scope| {
+        // It ends when the small side has, and with it the other end of its entries.
+        scope.spawn(|| assert_eq!(subject.text_stats.records(large).unwrap().count(), 0));
+        assert_eq!(subject.text_stats.records(small.defer_from(100, 2)).unwrap().count(), 0);
+    });
+    let mut seen: Vec<_> = delivered.iter().collect();
+    seen.sort_unstable();
+    assert_eq!(seen.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), (0..files as u64).collect::<Vec<_>>());
+    assert_eq!(seen.iter().filter(|(_, bytes, _)| *bytes == 100).count(), files / 10);
+    // A reader whose files are opened elsewhere defers none.
+    let crossed = seen.iter().filter(|(.., side)| *side == "large").count();
+    assert!(crossed == 0 || seen.iter().all(|(_, bytes, side)| (*bytes == 100) == (*side == "large")), "{crossed}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use polyread_core::{CancelToken, Discovery, ErrorKind, FileEntry, Job, Progress, Stopped, TextStats};
 
-use super::{all, collect, of_name};
+use super::collect::{all, collect, of_name};
 use crate::{Scripted, Subject, tree};
 
 /// After `Break` the sink is not called again, and the summary does not look whole.

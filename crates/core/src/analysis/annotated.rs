@@ -1,7 +1,9 @@
 //! The content with its counts in front.
 
+use super::contents::Contents;
+use super::contract::{Analysis, Rejection};
 use super::text::without_ill_formed;
-use super::{Analysis, Contents, Rejection, TextStats};
+use super::text_stats::TextStats;
 
 /// The content as CPython's `open(path, encoding="utf-8", errors="ignore").read()` gives it, headed by its counts:
 /// `[Words: W, Chars: C] …`.

@@ -1,6 +1,6 @@
 //! The bytes of a file, as they are.
 
-use super::{Analysis, Rejection};
+use super::contract::{Analysis, Rejection};
 
 /// Keeps the whole content. The output is a `Vec<u8>`.
 ///

@@ -1,6 +1,7 @@
 //! The content of a file as a string.
 
-use super::{Analysis, Contents, Rejection};
+use super::contents::Contents;
+use super::contract::{Analysis, Rejection};
 
 /// What to do with bytes that are not UTF-8. The unit is the ill-formed sequence as Unicode recommends to cut it
 /// (maximal subparts, section 3.9 of the standard), which is what CPython and the standard library do.

@@ -2,111 +2,17 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+mod counts;
 mod kernel;
 mod level;
 mod portable;
 mod reference;
 mod seam;
+mod stats;
 #[cfg(test)]
 mod tests;
 
-use super::{Analysis, Combine, Parts};
-use kernel::Seen;
-use seam::Seam;
-
+pub use counts::TextCounts;
 pub use level::Level;
 pub use reference::text_counts;
-
-/// Counts words, characters, lines, bytes and invalid bytes of a text.
-///
-/// The meaning is CPython's, for `content = open(path, encoding="utf-8", errors="ignore").read()`; see [`TextCounts`]
-/// for each figure. Chunk boundaries never show in any of them.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-pub struct TextStats {
-    bytes: u64,
-    seen: Seen,
-    /// Of a part that begins in the middle of a file.
-    seam: Option<Seam>,
-}
-
-/// What [`TextStats`] counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-pub struct TextCounts {
-    /// Bytes of the file.
-    pub bytes: u64,
-    /// Words: `len(content.split())`, runs of anything but whitespace, where whitespace is what `str.isspace` says
-    /// (U+0009–000D, 001C–0020, 0085, 00A0, 1680, 2000–200A, 2028, 2029, 202F, 205F, 3000). Bytes that are dropped join
-    /// what they stood between.
-    pub words: u64,
-    /// Characters: `len(content)`, code points after ill-formed sequences are dropped and `\r\n` is folded into one.
-    pub chars: u64,
-    /// Lines: LF bytes, as `wc -l` counts.
-    pub lines: u64,
-    /// Bytes of ill-formed UTF-8 sequences, which are dropped.
-    pub invalid_bytes: u64,
-}
-
-impl std::ops::AddAssign for TextCounts {
-    fn add_assign(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.words += other.words;
-        self.chars += other.chars;
-        self.lines += other.lines;
-        self.invalid_bytes += other.invalid_bytes;
-    }
-}
-
-impl Analysis for TextStats {
-    type Output = TextCounts;
-
-    #[inline]
-    fn update(&mut self, chunk: &[u8]) {
-        Level::best().update(self, chunk);
-    }
-
-    fn finish(self) -> TextCounts {
-        let Seen { words, chars, lines, kept, .. } = self.seen;
-        TextCounts { bytes: self.bytes, words, chars, lines, invalid_bytes: self.bytes - kept }
-    }
-
-    fn parts() -> Option<Parts<Self>> {
-        Some(Parts::of())
-    }
-}
-
-impl Combine for TextStats {
-    fn begin_part(&mut self) {
-        self.seam = Some(Seam::default());
-    }
-
-    fn combine(&mut self, later: Self) {
-        debug_assert!(later.seam.is_some(), "a part that was not begun as one");
-        let Seam { head, first } = later.seam.unwrap_or_default();
-        if !head.is_empty() {
-            self.update(head.as_slice());
-        }
-        let after_head = later.bytes - head.as_slice().len() as u64;
-        self.bytes += after_head;
-        if after_head > 0 {
-            self.seen.join(&later.seen, first);
-        }
-        if let Some(seam) = &mut self.seam {
-            seam.first = seam.first.or(first);
-        }
-    }
-}
-
-impl Level {
-    /// Does what [`TextStats::update`] does, with the instructions of this level.
-    #[inline]
-    pub fn update(self, stats: &mut TextStats, mut chunk: &[u8]) {
-        let counted = stats.bytes;
-        stats.bytes += chunk.len() as u64;
-        if let Some(seam) = stats.seam.as_mut().filter(|seam| seam.first.is_none()) {
-            chunk = seam.begin(self, &mut stats.seen, chunk, counted);
-        }
-        self.count(&mut stats.seen, chunk);
-    }
-}
+pub use stats::TextStats;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use polyread_core::{FileResult, Side, WorkerId};
+use polyread_core::{FileResult, WorkerId};
 
 use super::clock::{Stretch, Thread};
 use super::{Lane, Span};
@@ -39,8 +39,7 @@ struct Work {
     /// Whose records the files were that it read alone.
     worker: Vote<WorkerId>,
     /// The kind of worker that its files' records name, for one that only ever helped.
-    kind: Option<WorkerId>,
-    side: Vote<Side>,
+    kind: Option<&'static str>,
 }
 
 /// A [`Span`] in the making; times are in nanoseconds since the run began.
@@ -120,12 +119,9 @@ impl Lanes {
                 path: path.to_path_buf(),
                 longest_ns: end_ns.saturating_sub(start_ns),
             });
-            work.kind = Some(record.worker);
+            work.kind = Some(record.worker.kind());
             if is_alone {
                 work.worker.cast(record.worker);
-            }
-            if let Some(side) = record.side {
-                work.side.cast(side);
             }
             if work.stays.len() >= SPANS_AT_HAND {
                 // The run will be longer than it is now.
@@ -187,37 +183,33 @@ fn names(threads: &[(Thread, Work)], own: u32, name_of: &dyn Fn(Thread) -> Optio
     let mut taken = BTreeSet::new();
     let mut others = 0;
     let mut name = |(thread, work): &(Thread, Work)| {
-        let side = work.side.agreed().map(|side| format!("{side}: ")).unwrap_or_default();
         let named = if thread.process == own {
             of_worker(work).or_else(|| of_helper(work, &name_of(*thread)?))
         } else {
-            Some(WorkerId::Process(thread.process).to_string())
+            Some(WorkerId::new("process", thread.process.into()).to_string())
         };
-        if let Some(name) = named.map(|name| format!("{side}{name}"))
+        if let Some(name) = named
             && taken.insert(name.clone())
         {
             return name;
         }
         // The threads on which a runtime puts what would block it: tasks come and go on them.
         others += 1;
-        format!("{side}blocking thread {others}")
+        format!("blocking thread {others}")
     };
     threads.iter().map(&mut name).collect()
 }
 
 /// A worker that is this thread and no other.
 fn of_worker(work: &Work) -> Option<String> {
-    work.worker.agreed().filter(|worker| !matches!(worker, WorkerId::Task(_))).map(|worker| worker.to_string())
+    work.worker.agreed().filter(|worker| worker.kind() != "task").map(|worker| worker.to_string())
 }
 
 /// Who only ever helped with others' files has no record: its number is at the end of its name.
 fn of_helper(work: &Work, name: &str) -> Option<String> {
-    let number = name.rsplit('-').next()?.parse::<usize>().ok()?;
-    match work.kind? {
-        WorkerId::Thread(_) => Some(WorkerId::Thread(number).to_string()),
-        WorkerId::Ring(_) => Some(WorkerId::Ring(number).to_string()),
-        _ => None,
-    }
+    let number = name.rsplit('-').next()?.parse().ok()?;
+    let kind = work.kind.filter(|kind| matches!(*kind, "thread" | "ring"))?;
+    Some(WorkerId::new(kind, number).to_string())
 }
 
 /// For an order in which `thread-2` comes before `thread-10`.

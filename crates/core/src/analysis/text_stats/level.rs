@@ -1,9 +1,6 @@
 //! Which of the counting loops the processor can run: the one place in this crate that needs `unsafe`.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256i, _mm256_loadu_si256};
-
-#[cfg(target_arch = "x86_64")]
 use super::avx2;
 use super::kernel::Seen;
 use super::portable;
@@ -52,17 +49,5 @@ impl Level {
                 }
             }),
         }
-    }
-}
-
-/// Loads 32 bytes, wherever they are.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(super) fn load(bytes: &[u8; 32]) -> __m256i {
-    #[expect(unsafe_code, reason = "the instruction takes a pointer")]
-    // SAFETY: the reference is to as many bytes as are loaded, and the instruction asks for no alignment.
-    unsafe {
-        _mm256_loadu_si256(bytes.as_ptr().cast())
     }
 }

@@ -1,9 +1,9 @@
 //! The scalar reference: the definition of [`TextCounts`] written down as directly as the standard library allows, to
 //! test the kernel against. It holds everything in memory and takes its time.
 
-use super::TextCounts;
+use super::counts::TextCounts;
 
-/// What [`TextStats`](super::TextStats) must come to for a file of these bytes.
+/// What [`TextStats`](crate::TextStats) must come to for a file of these bytes.
 pub fn text_counts(bytes: &[u8]) -> TextCounts {
     let kept: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
     let invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();

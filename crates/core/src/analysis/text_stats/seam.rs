@@ -1,7 +1,7 @@
 //! What a part that begins in the middle of a file keeps for the part before it.
 
-use super::Level;
 use super::kernel::Seen;
+use super::level::Level;
 
 /// The beginning of a part, as far as the bytes before it decide what it means. The part itself is counted as though it
 /// followed on whitespace.

@@ -24,7 +24,7 @@ fn record(path: &str, worker: WorkerId, stretches: &[(u32, u64, u64, u64)]) -> F
         bytes,
     };
     let outcome = Ok(((), stretches.iter().map(stretch).collect()));
-    let mut record = FileResult::new(0, Path::new("/root").join(path), outcome, worker, None);
+    let mut record = FileResult::new(0, Path::new("/root").join(path), outcome, worker);
     record.bytes = stretches.iter().map(|(.., bytes)| bytes).sum();
     record
 }
@@ -43,7 +43,7 @@ fn spans(lane: &Lane) -> Vec<(f64, f64, u64, u64, &str)> {
 fn a_large_file_that_two_read_is_in_both_lanes_and_counts_once() {
     let second = 1_000_000_000;
     let stretches = [(1, second, 3 * second, 20), (2, second, 2 * second, 10)];
-    let (lanes, not_shown) = lanes(vec![record("dir/large", WorkerId::Thread(1), &stretches)], 4 * second);
+    let (lanes, not_shown) = lanes(vec![record("dir/large", WorkerId::new("thread", 1), &stretches)], 4 * second);
     let [first, other] = &lanes[..] else { panic!("{lanes:?}") };
     // No record names either: a file is its owner's, and these two read it together. Their own names do.
     assert_eq!((&*first.worker, &*other.worker), ("thread-1", "thread-2"));
@@ -55,31 +55,22 @@ fn a_large_file_that_two_read_is_in_both_lanes_and_counts_once() {
 #[test]
 fn lanes_have_the_workers_names_where_those_are_one_thread() {
     let alone = |id, worker| record("a", worker, &[(id, 0, 10, 1)]);
-    let mut other_process = record("a", WorkerId::Process(4711), &[(9, 0, 10, 1)]);
+    let mut other_process = record("a", WorkerId::new("process", 4711), &[(9, 0, 10, 1)]);
     other_process.outcome.as_mut().unwrap().1[0].thread.process = 4711;
-    let mut large = alone(8, WorkerId::Thread(0));
-    large.side = Some(Side::Large);
     let records = vec![
-        alone(1, WorkerId::Thread(10)),
-        alone(2, WorkerId::Thread(9)),
-        alone(3, WorkerId::Ring(0)),
-        alone(4, WorkerId::Task(5)),
-        alone(4, WorkerId::Task(6)),
-        alone(5, WorkerId::Task(7)),
+        alone(1, WorkerId::new("thread", 10)),
+        alone(2, WorkerId::new("thread", 9)),
+        alone(3, WorkerId::new("ring", 0)),
+        alone(4, WorkerId::new("task", 5)),
+        alone(4, WorkerId::new("task", 6)),
+        alone(5, WorkerId::new("task", 7)),
         other_process,
-        large,
+        alone(8, WorkerId::new("thread", 0)),
     ];
     let (lanes, _) = lanes(records, 10);
     let names: Vec<_> = lanes.iter().map(|lane| &*lane.worker).collect();
-    let expected = [
-        "blocking thread 1",
-        "blocking thread 2",
-        "large: thread-0",
-        "process-4711",
-        "ring-0",
-        "thread-9",
-        "thread-10",
-    ];
+    let expected =
+        ["blocking thread 1", "blocking thread 2", "process-4711", "ring-0", "thread-0", "thread-9", "thread-10"];
     assert_eq!(names, expected);
 }
 
@@ -87,10 +78,10 @@ fn lanes_have_the_workers_names_where_those_are_one_thread() {
 fn small_files_become_one_and_a_large_one_stays_apart() {
     // A thousandth of the run each.
     let mut records: Vec<_> = (0..100)
-        .map(|file| record(&format!("{file}"), WorkerId::Thread(0), &[(1, file * 10, file * 10 + 10, 3)]))
+        .map(|file| record(&format!("{file}"), WorkerId::new("thread", 0), &[(1, file * 10, file * 10 + 10, 3)]))
         .collect();
-    records.push(record("large", WorkerId::Thread(0), &[(1, 1000, 9000, 5)]));
-    records.push(record("root-itself", WorkerId::Thread(0), &[(1, 9000, 9001, 0)]));
+    records.push(record("large", WorkerId::new("thread", 0), &[(1, 1000, 9000, 5)]));
+    records.push(record("root-itself", WorkerId::new("thread", 0), &[(1, 9000, 9001, 0)]));
     let (lanes, not_shown) = lanes(records, 10_000);
     let spans = spans(&lanes[0]);
     let [small @ .., large, last] = &spans[..] else { panic!("{spans:?}") };
@@ -103,7 +94,7 @@ fn many_files_take_little_room() {
     let mut lanes = Lanes::new(Path::new("/root"), BEGUN);
     for file in 0..100_000 {
         let begin = file * 1000;
-        lanes.add(record("some/file", WorkerId::Thread(0), &[(1, begin, begin + 900, 2)]));
+        lanes.add(record("some/file", WorkerId::new("thread", 0), &[(1, begin, begin + 900, 2)]));
         assert!(lanes.threads[&thread(1)].stays.len() < SPANS_AT_HAND);
     }
     let (lanes, not_shown) = lanes.finish(100_000_000, OWN, &|_| None);
@@ -136,7 +127,7 @@ proptest! {
         let records = files.into_iter().enumerate().map(|(number, (stretches, worker, elapsed, fails))| {
             let scaled: Vec<_> =
                 stretches.iter().map(|&(id, begin, length, bytes)| (id, begin * scale, (begin + length) * scale, bytes)).collect();
-            let mut record = record(&number.to_string(), WorkerId::Task(worker), &scaled);
+            let mut record = record(&number.to_string(), WorkerId::new("task", worker), &scaled);
             record.elapsed = Duration::from_nanos(elapsed * scale);
             bytes += record.bytes;
             if fails && number % 3 == 0 {

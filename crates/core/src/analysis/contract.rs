@@ -1,8 +1,102 @@
-//! Analyses of parts of one file, put together.
+//! What an analysis is, and how one is run on parts of a file.
 
 use std::fmt;
 
-use super::{Analysis, ByteCount};
+/// A computation over the bytes of one file, fed in chunks as a hasher is.
+///
+/// The instance given to a run is a prototype: it is cloned for each file, and the clone runs on the worker that reads
+/// the file, in parallel with its siblings. `begin`, any number of `update`s and, unless something failed, `finish` are
+/// called on it, in this order. Where the chunks are cut means nothing: they are as long as a read happened to be.
+///
+/// Why chunks and not whole files? The bytes arrive in a buffer that is used again, so counting a file of 1 TiB takes
+/// no more memory than counting a small one, and the bytes are still in the cache when they are looked at.
+///
+/// A panic in any method costs its file alone: the record is an error of kind
+/// [`Panicked`](crate::ErrorKind::Panicked).
+///
+/// ```
+/// use polyread_core::Analysis;
+///
+/// /// Whether a file contains a NUL byte, as text rarely does.
+/// #[derive(Clone, Default)]
+/// struct HasNul(bool);
+///
+/// impl Analysis for HasNul {
+///     type Output = bool;
+///     fn update(&mut self, chunk: &[u8]) {
+///         self.0 |= chunk.contains(&0);
+///     }
+///     fn is_complete(&self) -> bool {
+///         self.0 // one is enough: the rest of the file need not be read
+///     }
+///     fn finish(self) -> bool {
+///         self.0
+///     }
+/// }
+/// ```
+pub trait Analysis: Clone + Send + 'static {
+    /// What one file comes to.
+    type Output: Send + 'static;
+
+    /// Takes the next bytes of the file. Never called with an empty chunk.
+    fn update(&mut self, chunk: &[u8]);
+
+    /// The result, after the last chunk.
+    fn finish(self) -> Self::Output;
+
+    /// Called once before the first chunk with the size that the file system tells, in bytes. It is a hint: files in
+    /// `/proc` say 0, and files grow.
+    fn begin(&mut self, size_hint: u64) {
+        let _ = size_hint;
+    }
+
+    /// Whether more bytes would change nothing, so that reading may stop here. Asked after each chunk.
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    /// Bytes of memory that the analysis and its output come to hold after `size` bytes of a file: 0 for one that
+    /// counts, `size` for one that keeps the content. [`Limits::bytes_in_flight`](crate::Limits::bytes_in_flight) are
+    /// taken by this figure.
+    fn retains(&self, size: u64) -> u64 {
+        let _ = size;
+        0
+    }
+
+    /// Whether what was seen leads to a result. Asked when reading has ended, before `finish`: `Err` makes the file's
+    /// record an error.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which this content has no result.
+    fn verdict(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// How it is run on parts of one file at once, if it can be: `Some(Parts::of())` for those that implement
+    /// [`Combine`]. Readers split a large file only then.
+    fn parts() -> Option<Parts<Self>> {
+        None
+    }
+}
+
+/// Why an analysis has no result for a content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The content is not UTF-8; the first ill-formed sequence starts at this offset in bytes.
+    InvalidUtf8 {
+        /// Bytes before the first ill-formed sequence.
+        offset: u64,
+    },
+    /// There was no memory for this many bytes more.
+    OutOfMemory {
+        /// Bytes that could not be allocated.
+        bytes: usize,
+    },
+    /// Any other reason, in words.
+    Other(String),
+}
 
 /// An analysis whose parts, each over some of the bytes of one file, can be put together.
 ///
@@ -139,67 +233,5 @@ impl<A> Copy for Parts<A> {}
 impl<A> fmt::Debug for Parts<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").finish_non_exhaustive()
-    }
-}
-
-impl Combine for ByteCount {
-    fn begin_part(&mut self) {}
-
-    fn combine(&mut self, later: Self) {
-        self.0 += later.0;
-    }
-}
-
-impl<A: Combine, B: Combine> Combine for (A, B) {
-    fn begin_part(&mut self) {
-        self.0.begin_part();
-        self.1.begin_part();
-    }
-
-    fn combine(&mut self, later: Self) {
-        self.0.combine(later.0);
-        self.1.combine(later.1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Contents, TextStats};
-
-    #[test]
-    fn a_pair_has_parts_if_both_halves_have() {
-        assert!(<(ByteCount, Contents)>::parts().is_none());
-        assert!(<(Contents, ByteCount)>::parts().is_none());
-        assert!(Contents::parts().is_none());
-        let parts = <(TextStats, (ByteCount, ByteCount))>::parts().unwrap();
-
-        let prototype = (TextStats::default(), (ByteCount::default(), ByteCount::default()));
-        let (mut early, mut late) = (prototype.clone(), prototype);
-        early.begin(7);
-        early.update(b"ab \xe2");
-        parts.begin(&mut late);
-        late.update(b"\x82\xacc");
-        parts.combine(&mut early, late);
-        let (counts, sizes) = early.finish();
-        assert_eq!((counts.words, counts.chars, counts.invalid_bytes), (2, 5, 0));
-        assert_eq!(sizes, (7, 7));
-    }
-
-    #[test]
-    fn the_trait_and_the_parts_of_a_pair_do_the_same() {
-        let (mut early, mut late) = <(ByteCount, ByteCount)>::default();
-        early.update(b"abc");
-        late.begin_part();
-        late.update(b"de");
-        early.combine(late);
-        assert_eq!(early.finish(), 5);
-        let mut early = (ByteCount::default(), TextStats::default());
-        let mut late = early.clone();
-        late.begin_part();
-        late.update(b" x");
-        early.update(b"y");
-        early.combine(late);
-        assert_eq!((early.0.finish(), early.1.finish().words), (3, 2));
     }
 }
