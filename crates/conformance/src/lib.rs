@@ -132,3 +132,8 @@ struct Choosing;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-python.md")]
 struct FromPython;
+
+/// The same for the chapter on writing a reader.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-a-reader.md")]
+struct WritingAReader;
