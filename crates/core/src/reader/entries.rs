@@ -21,7 +21,8 @@ pub struct Entry {
     pub index: u64,
     /// The file, or the error that discovery has in its place.
     pub found: Result<FileEntry, ReadError>,
-    pub(crate) open: Option<OpenFile>,
+    /// Boxed, as most entries have none and all are passed around.
+    pub(crate) open: Option<Box<OpenFile>>,
 }
 
 impl Entry {

@@ -19,7 +19,7 @@ pub(crate) const LARGE_FROM: u64 = 8 * 1024 * 1024;
 pub struct LargeFile {
     pub(crate) index: u64,
     pub(crate) entry: FileEntry,
-    pub(crate) open: OpenFile,
+    pub(crate) open: Box<OpenFile>,
 }
 
 impl LargeFile {

@@ -49,7 +49,7 @@ const PAUSE: Duration = Duration::from_micros(200);
 pub struct SharedFile<A> {
     index: u64,
     entry: FileEntry,
-    open: OpenFile,
+    open: Box<OpenFile>,
     /// The bytes that are read of it.
     part: Range<u64>,
     parts: Parts<A>,

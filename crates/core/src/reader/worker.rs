@@ -80,7 +80,7 @@ impl<A: Analysis> Worker<A> {
         let started = Instant::now();
         self.scanner.begin(started);
         let opened = match open {
-            Some(open) => Ok(open),
+            Some(open) => Ok(*open),
             None => self.scanner.open(index, &entry, started),
         };
         let mut open = match opened {
@@ -95,7 +95,7 @@ impl<A: Analysis> Worker<A> {
         }
         if size >= LARGE_FROM && limits.max_file_size.is_none_or(|limit| size <= limit) {
             open.spent += started.elapsed();
-            return Scanned::Large(LargeFile { index, entry, open });
+            return Scanned::Large(LargeFile { index, entry, open: Box::new(open) });
         }
         Scanned::Done(self.read_open(index, entry, &open, started))
     }
@@ -285,7 +285,7 @@ impl<A: Analysis> Worker<A> {
         let error = error.with_detail("left to another reader");
         // As if it had been read, so that a worker ends its batch no later than otherwise.
         let bytes = open.version.size;
-        let record = FileResult::deferred(LargeFile { index, entry, open }, error, self.id);
+        let record = FileResult::deferred(LargeFile { index, entry, open: Box::new(open) }, error, self.id);
         FileResult { bytes, ..record }
     }
 }
