@@ -117,7 +117,7 @@ impl<T> Iterator for Background<T> {
 
 impl<T> Drop for Background<T> {
     fn drop(&mut self) {
-        // Whoever waits to send is let through, and its next look at the token ends it.
+        // A thread that waits to send is let through, and its next look at the token ends it.
         self.wind_up(drop);
         if let Some(thread) = self.thread.take() {
             // Its panic, if any, would have been the consumer's to see; the consumer has left.

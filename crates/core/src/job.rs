@@ -124,7 +124,7 @@ impl<A: Analysis> Job<A> {
     }
 
     /// Leaves files of `bytes` or more to another reader. They are opened, and then their records
-    /// [carry them](FileResult::take_deferred): whoever takes the records gives the files to the other reader, as entries of
+    /// [carry them](FileResult::take_deferred): the consumer of the records gives the files to the other reader, as entries of
     /// a [part](Self::part_of).
     ///
     /// At most `most_open` of them are open and not yet read, beside the files that this job's own limits allow; a worker

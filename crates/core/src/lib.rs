@@ -1,30 +1,26 @@
-//! What all models of polyread have in common: what is read, what is computed from it, and what comes out.
+//! Reads files below some roots and hands over one record for each, in a concurrency model of the program's choice.
 //!
-//! From the top: a [`Discovery`] finds the files below some roots, an [`Analysis`] says what to compute from the bytes
-//! of each, and a [`FileReader`] takes both as a [`Job`] and hands over one [`FileResult`] for each file, in whichever
-//! concurrency model it stands for. This crate knows no such model but the one that needs none,
-//! [`SequentialReader`]; the others are crates of their own.
+//! From the top: a [`Discovery`] finds the files, an [`Analysis`] says what to compute from the bytes of each, and a
+//! [`FileReader`] takes both as a [`Job`] and hands over one [`FileResult`] for each file. This crate has one reader, the
+//! [`SequentialReader`]; each concurrency model is a crate of its own. To write another, see the module [`reader`].
 //!
 //! ```
-//! use std::ops::ControlFlow;
-//! use polyread_core::{Discovery, FileReader, Job, SequentialReader, TextStats};
+//! use polyread_core::{Discovery, Job, SequentialReader, TextStats};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let files = Discovery::new("src").extensions(["rs"]).walk()?;
-//! let summary = SequentialReader::new().read(Job::new(files, TextStats::default()), &mut |result| {
-//!     match result.outcome {
-//!         Ok(counts) => println!("{:>8} words  {}", counts.words, result.path.display()),
+//! for record in SequentialReader::new().records(Job::new(files, TextStats::default()))? {
+//!     match record.outcome {
+//!         Ok(counts) => println!("{:>8} words  {}", counts.words, record.path.display()),
 //!         Err(error) => eprintln!("{error}"),
 //!     }
-//!     ControlFlow::Continue(())
-//! })?;
-//! assert_eq!(summary.failed(), 0);
+//! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Every failure of a file is a record in the place of its result, never an early return: see [`ReadError`] for what
-//! can happen to one file, [`DiscoveryError`] and [`ReaderError`] for what keeps a run from starting at all.
+//! A file that fails is a record with a [`ReadError`], never an early return. A [`DiscoveryError`] or a [`ReaderError`] keeps
+//! a run from starting at all.
 
 // What to print, and whether to end, is the program's to decide.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! Locks whose data stays whole whoever panics.
+//! Locks whose data stays whole when a holder panics.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

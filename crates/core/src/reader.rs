@@ -1,4 +1,4 @@
-//! For those who write a reader: a concurrency model of their own behind [`FileReader`](crate::FileReader).
+//! Writing a reader: a concurrency model of one's own behind [`FileReader`](crate::FileReader).
 //!
 //! From the top: [`Job::start`](crate::Job::start) gives a [`Run`]. Its [`next_batch`](Run::next_batch) gives entries, each
 //! [`Worker`] reads them and delivers their records, and [`Run::records`] makes an iterator of these. Which worker reads

@@ -5,7 +5,7 @@ use crate::reader::tally::Tally;
 use crate::record::{FileResult, Sink};
 use crate::summary::Summary;
 
-/// The records of a run, as they are finished: an iterator for those who would rather pull than be called.
+/// The records of a run, as they are finished.
 ///
 /// Reading starts at once, on other threads, and goes on ahead of the consumer by a bounded amount. Dropping the iterator ends
 /// the run, and with it its threads and descriptors.

@@ -223,7 +223,7 @@ fn read_one<A: Analysis>(worker: &mut Worker<A>, entry: Entry) -> FileResult<A::
     }
 }
 
-/// What is behind a lock here stays whole whoever panics.
+/// The data behind a lock here stays whole when a holder panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -145,7 +145,7 @@ impl<A: Analysis> HybridReader<A> {
         let candidates = telling(&sample);
         let mut samples = vec![Vec::with_capacity(ROUNDS); candidates.len()];
         for round in 0..ROUNDS {
-            // Whoever comes after a slow one must not always be the same.
+            // The same candidate must not always come after a slow one.
             let turns = (0..candidates.len()).map(|turn| (turn + round) % candidates.len());
             let times = turns.map(|at| Ok(bench.time(candidates[at], &sample)?.map(|time| (at, time))));
             let Some(times) = times.collect::<Result<Option<Vec<_>>, CalibrateError>>()? else { break };

@@ -140,7 +140,7 @@ async fn dispatch<A: Analysis>(mut batches: Receiver<Vec<Entry>>, tasks: Arc<Tas
 /// What the tasks of one run share. When the last task has ended, or the runtime was shut down over them, so has the run.
 #[derive(Debug)]
 struct Tasks<A: Analysis> {
-    // In this order: whoever waits for the end finds the run over.
+    // In this order: a thread that waits for the end finds the run over.
     hops: Arc<Hops<A>>,
     /// Dropped at the end. Nothing is ever sent.
     _at_work: Sender<()>,

@@ -73,7 +73,7 @@ pub trait Analysis: Clone + Send + 'static {
         Ok(())
     }
 
-    /// How it is run on parts of one file at once, if it can be: `Some(Parts::of())` for those that implement
+    /// How it is run on parts of one file at once, if it can be: `Some(Parts::of())` for a type that implements
     /// [`Combine`]. Readers split a large file only then.
     fn parts() -> Option<Parts<Self>> {
         None
@@ -108,7 +108,7 @@ pub enum Rejection {
 /// A part that says that it [is complete](Analysis::is_complete) is given no more of its bytes; the parts after it are still
 /// read.
 ///
-/// Whoever implements it says so in [`Analysis::parts`] too, which is where readers look.
+/// A type that implements it says so in [`Analysis::parts`] too, which is where readers look.
 ///
 /// ```
 /// use polyread_core::{Analysis, Combine, Parts};

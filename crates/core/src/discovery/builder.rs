@@ -35,7 +35,7 @@ impl Discovery {
         Self::of_roots([root])
     }
 
-    /// Everything below several roots: those that are files first, then the directories, one after the other. A file below
+    /// Everything below several roots: the roots that are files first, then the directories, one after the other. A file below
     /// two of them is yielded twice.
     pub fn of_roots(roots: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
         Self(Options {
@@ -114,7 +114,7 @@ impl Discovery {
         self
     }
 
-    /// When links are followed: only those that stay below their root. Any other fails as
+    /// When links are followed: only links that stay below their root. Any other fails as
     /// [`EscapesRoot`](crate::ErrorKind::EscapesRoot) when it is opened. Needs Linux 5.6; elsewhere every followed link
     /// fails so.
     #[must_use]

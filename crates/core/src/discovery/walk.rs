@@ -38,7 +38,7 @@ impl Walk {
         let mut directories = Vec::new();
         for path in &discovery.roots {
             let root_error = |source| DiscoveryError::Root { path: path.clone(), source };
-            // Through links: whoever names one means what it leads to.
+            // Through links: naming one means the file or directory that it leads to.
             let metadata = std::fs::metadata(path).map_err(root_error)?;
             if metadata.is_dir() {
                 directories.push((path.clone(), metadata.dev()));

@@ -70,7 +70,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Walks the root with those who come to help. `before_each` is called before each directory.
+    /// Walks the root, together with the threads that come to help. `before_each` is called before each directory.
     pub(super) fn lead(mut self, mut before_each: impl FnMut()) {
         let mut member = self.walked.queue.join(true);
         self.path.extend_from_slice(self.walked.root.path().as_os_str().as_bytes());

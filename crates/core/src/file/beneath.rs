@@ -39,8 +39,8 @@ pub(super) fn open_beneath(
 ) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::openat2;
     use rustix::io::Errno;
-    /// EAGAIN means that a rename raced with the resolution of a `..`; the manual says to try again. Who never gets
-    /// through is answered with EAGAIN: any other way to open the file would follow what must not be followed.
+    /// EAGAIN means that a rename raced with the resolution of a `..`; the manual says to try again. After the last
+    /// try the answer is EAGAIN: any other way to open the file would follow links that must not be followed.
     const TRIES: u32 = 100;
 
     if OPENAT2_IS_REFUSED.load(Ordering::Relaxed) {

@@ -12,7 +12,7 @@ pub(crate) const LARGE_FROM: u64 = 8 * 1024 * 1024;
 
 /// A file that a [scan](super::worker::Worker::scan) found to be large, open and with nothing read of it.
 ///
-/// Whoever has it owes its entry a record: by [reading on](super::worker::Worker::read_large), by
+/// Its owner owes the entry a record: by [reading on](super::worker::Worker::read_large), by
 /// [sharing](super::worker::Worker::share) it, or by making it an [`Entry`](super::entries::Entry) again, for another worker
 /// or another reader. Dropping it closes the file.
 #[derive(Debug)]

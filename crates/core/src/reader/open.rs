@@ -34,7 +34,7 @@ pub(super) fn open_and_ask(
 
 /// Opens the file and reads its beginning, where that one read may tell that it is the whole file. Only if it does not is the
 /// file asked for its size. Instead of a regular file this may read a FIFO that was swapped in with data in it, or a device
-/// that gives a few bytes: whoever can put either where a file was listed could have put a file there.
+/// that gives a few bytes: a program that can put either where a file was listed could have put a file there.
 ///
 /// `None` where it does not apply: the file must be opened and asked.
 pub(super) fn open_and_read(

@@ -265,7 +265,7 @@ impl<A: Analysis> Scanner<A> {
                 state.progress.bytes(read as u64);
                 analysis.update(&self.buffer[..read]);
             }
-            // A read that comes back short at the promised length has seen the end; so has one that brings nothing.
+            // A read that comes back short at the length that `fstat` told has seen the end; so has one that brings nothing.
             // Anything else is asked again: a short read in the middle of a file is not its end.
             let ended = read == 0 || (bytes == size && read < self.buffer.len());
             // Several reads may have seen several versions; a single one has seen one.

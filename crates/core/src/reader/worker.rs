@@ -127,7 +127,7 @@ impl<A: Analysis> Worker<A> {
     ///
     /// # Errors
     ///
-    /// The file itself, if it must be [read by one worker](Self::read_large): its analysis is not one of those that
+    /// The file itself, if it must be [read by one worker](Self::read_large): its analysis does not
     /// [combine](crate::Combine) or retains content, or there is a time limit.
     pub fn share(&mut self, file: LargeFile) -> Result<Arc<SharedFile<A>>, LargeFile> {
         let whole = 0..file.version().size;
