@@ -28,23 +28,17 @@
 // What to print, and whether to end, is the program's to decide.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
-#[cfg(target_os = "linux")]
-mod again;
-mod available;
 mod config;
-#[cfg(target_os = "linux")]
-mod crew;
-#[cfg_attr(not(target_os = "linux"), path = "elsewhere.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "unsupported.rs")]
 mod reader;
 #[cfg(target_os = "linux")]
 mod ring;
-#[cfg(target_os = "linux")]
-mod worker;
+mod unavailable;
 
-pub use available::Unavailable;
 pub use config::Config;
 pub use polyread_core as core;
 pub use reader::IoUringReader;
+pub use unavailable::Unavailable;
 
 /// The README's example, compiled and run with the others.
 #[cfg(doctest)]

@@ -14,7 +14,7 @@ polyread_conformance::suite! {
     },
 }
 
-/// The same with lanes too few and buffers too small for most of what comes.
+/// The same with slots too few and buffers too small for most of what comes.
 mod cramped {
     use polyread_io_uring::{Config, IoUringReader};
 

@@ -1,4 +1,4 @@
-//! Whether this system has io_uring for us, and if not why.
+//! Why a system has no io_uring for this program.
 
 use std::io;
 
@@ -34,39 +34,7 @@ pub enum Unavailable {
     /// Before Linux 5.12 rings count as locked memory.
     #[error("no memory may be locked for a ring: raise `ulimit -l`")]
     Memory,
-    /// The system said something else.
+    /// The system gave another error.
     #[error("no ring can be made: {0}")]
     Other(#[source] io::Error),
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn available() -> Result<(), Unavailable> {
-    Err(Unavailable::Platform)
-}
-
-/// Makes a ring and throws it away: some tens of microseconds. Nothing less tells the truth.
-#[cfg(target_os = "linux")]
-pub(crate) fn available() -> Result<(), Unavailable> {
-    use rustix::io::Errno;
-
-    let probed = crate::ring::probe().map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::NOSYS) => Unavailable::NotInKernel,
-        Some(Errno::PERM | Errno::ACCESS) => match disabled() {
-            0 => Unavailable::Forbidden,
-            value => Unavailable::Disabled { value },
-        },
-        Some(Errno::NOMEM) => Unavailable::Memory,
-        _ => Unavailable::Other(error),
-    })?;
-    match probed {
-        Some(what) => Err(Unavailable::TooOld { what }),
-        None => Ok(()),
-    }
-}
-
-/// The sysctl; 0 where there is none.
-#[cfg(target_os = "linux")]
-fn disabled() -> u32 {
-    let value = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-    value.ok().and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }

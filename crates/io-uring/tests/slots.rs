@@ -1,4 +1,4 @@
-//! What the fast lane takes for a file, and what it leaves to the scanner: compared with the sequential reader.
+//! Which files a ring's slots read, and which they leave to blocking calls: compared with the sequential reader.
 
 mod common;
 
@@ -56,16 +56,16 @@ fn sizes_around_pages_and_buffers_agree() {
     }
     let expected = read(&SequentialReader::new(), listed(tree.path()), Limits::default());
     for buffer in [512, 4096, 16_384, 65_536] {
-        for (lanes, open) in [(1, 1), (3, 2), (32, 256)] {
-            let config = Config::default().buffer(buffer).in_flight(lanes);
+        for (slots, open) in [(1, 1), (3, 2), (32, 256)] {
+            let config = Config::default().buffer(buffer).in_flight(slots);
             let limits = Limits::default().max_open_files(open);
             let found = read(&*reader_with(config), listed(tree.path()), limits);
-            assert_eq!(found, expected, "buffers of {buffer}, {lanes} lanes");
+            assert_eq!(found, expected, "buffers of {buffer}, {slots} slots");
         }
     }
 }
 
-/// Where a short read is no end, and the size a lie: these are small, and read in lanes.
+/// Here a short read is not the end, and the size is wrong. The files are small, so that slots read them.
 #[test]
 fn files_of_the_kernel_agree() {
     for root in ["/proc/tty", "/proc/sys/fs/inotify", "/sys/kernel/mm/transparent_hugepage"] {
@@ -169,9 +169,9 @@ fn what_is_named_is_not_read_before_it_is_known() {
     assert_eq!(&left, b"for somebody else");
 }
 
-/// A device that is swapped in where links are followed: such entries are the scanner's.
+/// A device that is swapped in where links are followed: slots do not read such entries.
 #[test]
-fn followed_links_are_the_scanners() {
+fn slots_do_not_read_followed_links() {
     let tree = TempDir::new().unwrap();
     fs::write(tree.path().join("target"), b"content").unwrap();
     symlink("target", tree.path().join("link")).unwrap();
@@ -201,6 +201,6 @@ fn large_files_go_to_whoever_is_idle() {
         *workers.entry(record.worker).or_insert(0) += 1;
         std::thread::sleep(Duration::from_millis(1));
     }
-    assert_eq!(workers.keys().copied().collect::<Vec<_>>(), [WorkerId::Ring(0), WorkerId::Ring(1)]);
+    assert_eq!(workers.keys().copied().collect::<Vec<_>>(), [WorkerId::new("ring", 0), WorkerId::new("ring", 1)]);
     assert!(workers.keys().all(|worker| worker.to_string().starts_with("ring-")));
 }

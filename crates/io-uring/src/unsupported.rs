@@ -1,8 +1,9 @@
-//! The reader where there is no io_uring: it says so.
+//! The reader on systems that have no io_uring: every call says so.
 
-use polyread_core::{Analysis, FileReader, Job, ReaderError, Records, Sink, Summary};
+use polyread_core::{Analysis, FileReader, Job, ReaderError, Records};
 
-use crate::{Config, Unavailable};
+use crate::config::Config;
+use crate::unavailable::Unavailable;
 
 const NAME: &str = "io-uring";
 
@@ -27,7 +28,7 @@ impl IoUringReader {
     ///
     /// It does not, always.
     pub fn available() -> Result<(), Unavailable> {
-        crate::available::available()
+        Err(Unavailable::Platform)
     }
 
     /// The records of a run as an iterator.
@@ -46,7 +47,7 @@ impl<A: Analysis> FileReader<A> for IoUringReader {
         NAME
     }
 
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        Ok(self.records(job)?.deliver(sink))
+    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
+        Self::records(self, job)
     }
 }
