@@ -293,7 +293,8 @@ impl<A: Analysis> RingThread<A> {
         if self.slots.are_idle() {
             return;
         }
-        let waits = self.state.fallback.is_empty() && (self.slots.in_flight() > 0 || !self.backlog.is_empty());
+        let can_scan = !self.state.fallback.is_empty() && !self.slots.are_all_in_flight();
+        let waits = !can_scan && (self.slots.in_flight() > 0 || !self.backlog.is_empty());
         let time = if waits { POLL_INTERVAL } else { Duration::ZERO };
         let mut completions = std::mem::take(&mut self.completions);
         if self.slots.turn(time, &mut completions).is_err() {

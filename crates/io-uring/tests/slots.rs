@@ -152,6 +152,19 @@ fn a_run_that_ends_takes_back_what_the_kernel_has() {
     }
 }
 
+/// The only file that may be open is in the slot, and does not come back by itself, while another one waits to be scanned.
+#[test]
+fn a_read_that_waits_does_not_stop_a_run_of_one_open_file() {
+    let (tree, files, _feeder) = with_a_read_that_waits();
+    let large = tree.path().join("large");
+    fs::write(&large, vec![b'x'; 100_000]).unwrap();
+    let mut files: Files = files.into_iter().filter(|file| file.as_ref().unwrap().path().ends_with("50")).collect();
+    files.insert(0, Ok(FileEntry::new(&large)));
+    let told = read(&*reader(), files, Limits::default().max_open_files(1));
+    assert_eq!(told[&tree.path().join("50")], (0, Err(ErrorKind::NotRegular)));
+    assert_eq!(told[&large].0, 100_000);
+}
+
 /// Named, not listed: nobody has said that these are regular, and nothing may be read from what is not.
 #[test]
 fn what_is_named_is_not_read_before_it_is_known() {

@@ -102,6 +102,11 @@ impl Slots {
         self.in_flight + self.closing > 0
     }
 
+    /// Whether as many files are in flight as there are slots: the next turn closes none of them.
+    pub(crate) fn are_all_in_flight(&self) -> bool {
+        self.in_flight >= self.slots.len()
+    }
+
     /// Whether as many files are open as there are slots.
     pub(crate) fn are_all_open(&self) -> bool {
         self.has_open() && self.in_flight + self.closing >= self.slots.len()
