@@ -20,7 +20,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::thread::{Builder, scope};
+use std::thread::{Builder, ScopedJoinHandle, scope};
 
 use crossbeam_channel::{Sender, bounded};
 use polyread_core::reader::Run;
@@ -98,46 +98,39 @@ impl<A: Analysis> HybridReader<A> {
 
     /// Reads on both sides until both have ended.
     fn read_on_both(&self, run: &Arc<Run<A>>, started: &Sender<Result<(), ReaderError>>) {
-        let small = |job: Job<A>| match self.small.records(job) {
+        let Some(shares) = Shares::of(run.limits()).filter(|_| self.config.threshold < u64::MAX) else {
+            return self.read_small(Job::part_of(run, run.batches(), delivery(run)), started);
+        };
+        let (departures, arrivals) = route();
+        let entries = arrivals.clone();
+        let large = Job::part_of(run, move |most| entries.next_batch(most), delivery(run)).limits(shares.large);
+        let deliver = delivery(run);
+        let small = Job::part_of(run, run.batches(), move |batch| deliver(departures.take_large(batch)));
+        let small = small.limits(shares.small);
+        scope(|scope| {
+            let thread = Builder::new().name("polyread-large".to_owned());
+            let thread = thread.spawn_scoped(scope, || self.read_large(run, large, &arrivals));
+            // Without a thread for the large side all files stay on the small one.
+            let threshold = if thread.is_ok() { self.config.threshold } else { u64::MAX };
+            let small = small.defer_from(threshold, shares.large_open);
+            let read = catch_unwind(AssertUnwindSafe(|| self.read_small(small, started)));
+            let large_read = thread.map_or(Ok(()), ScopedJoinHandle::join);
+            if let Err(panic) = read.and(large_read) {
+                resume_unwind(panic);
+            }
+        });
+    }
+
+    /// Reads the small side's part to its end. Says whether the small side could start.
+    fn read_small(&self, job: Job<A>, started: &Sender<Result<(), ReaderError>>) {
+        match self.small.records(job) {
             Ok(records) => {
                 let _ = started.send(Ok(()));
                 // The run's consumer has the records; here comes only their end.
                 records.for_each(drop);
             }
             Err(error) => drop(started.send(Err(error))),
-        };
-        let deliver = |run: &Arc<Run<A>>| {
-            let run = Arc::clone(run);
-            move |batch: Vec<FileResult<A::Output>>| run.deliver(batch)
-        };
-        let Some(shares) = Shares::of(run.limits()).filter(|_| self.config.threshold < u64::MAX) else {
-            return small(Job::part_of(run, run.batches(), deliver(run)));
-        };
-        let (departures, arrivals) = route();
-        let large = Job::part_of(
-            run,
-            {
-                let arrivals = arrivals.clone();
-                move |most| arrivals.next_batch(most)
-            },
-            deliver(run),
-        );
-        let large = large.limits(shares.large);
-        scope(|scope| {
-            let thread = Builder::new().name("polyread-large".to_owned());
-            let thread = thread.spawn_scoped(scope, || self.read_large(run, large, &arrivals));
-            let deliver = deliver(run);
-            let job = Job::part_of(run, run.batches(), move |batch| deliver(departures.take_large(batch)));
-            let job = job.limits(shares.small);
-            // Without a thread for the large side all files stay on the small one.
-            let read = catch_unwind(AssertUnwindSafe(|| {
-                small(if thread.is_ok() { job.defer_from(self.config.threshold, shares.large_open) } else { job });
-            }));
-            let large_read = thread.map_or(Ok(()), |thread| thread.join());
-            for panic in [read, large_read].into_iter().filter_map(Result::err) {
-                resume_unwind(panic);
-            }
-        });
+        }
     }
 
     /// Reads the files that cross over, by the large side, which is started for the first of them.
@@ -158,6 +151,12 @@ impl<A: Analysis> HybridReader<A> {
             resume_unwind(panic);
         }
     }
+}
+
+/// The way of a part's records to the consumer of the run.
+fn delivery<A: Analysis>(run: &Arc<Run<A>>) -> impl Fn(Vec<FileResult<A::Output>>) + Send + Sync + use<A> {
+    let run = Arc::clone(run);
+    move |batch| run.deliver(batch)
 }
 
 impl<A: Analysis> FileReader<A> for HybridReader<A> {

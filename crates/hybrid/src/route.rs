@@ -82,7 +82,7 @@ struct Queue {
 impl Arrivals {
     /// Waits for the first file; `false` if the small side has ended without one.
     pub(crate) fn wait_for_first(&self) -> bool {
-        self.lock(|queue| queue.fill())
+        self.lock(Queue::fill)
     }
 
     /// The next files, at most `most`, as far as one worker is to read them; `None` at the end.

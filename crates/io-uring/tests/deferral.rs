@@ -48,7 +48,6 @@ fn open_files_pass_from_rings_to_rings() {
                         None => note(&told, record),
                     }
                 }
-                true
             },
         );
         let told = Arc::clone(&large);
@@ -57,7 +56,6 @@ fn open_files_pass_from_rings_to_rings() {
             move |_| deferred.recv().ok().map(|entry| vec![entry]),
             move |batch| {
                 batch.into_iter().for_each(|record| note(&told, record));
-                true
             },
         );
         // Fewer than there are, so that rings wait for the other reader.
