@@ -1,4 +1,4 @@
-//! What can be set on the reader itself; how much of the machine a run takes is set by its limits.
+//! The settings of the reader itself. How much of the machine a run takes is set by its limits.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ impl Default for Config {
 
 impl Config {
     /// The program whose processes are the workers. It must run a [`Worker`](crate::Worker) that knows the analyses, and
-    /// be built with the same version of this crate. Default: the program that is running, whatever has become of its file.
+    /// be built with the same version of this crate. Default: the program that is running, even if its file was replaced.
     #[must_use]
     pub fn worker(mut self, program: impl Into<PathBuf>) -> Self {
         self.program.path = Some(program.into());
@@ -54,18 +54,18 @@ impl Config {
         self.arguments([test, "--exact", "--nocapture"])
     }
 
-    /// The most files in one message to a worker, at least 1. A worker that has read 4 MiB sends the rest of a batch
-    /// back, so that others can have it. Default: 128: with one file a message, messages cost more than reading.
+    /// The most files in one message to a worker, at least 1. A worker that has read 4 MiB gives the rest of a batch
+    /// back, so that other workers can have it. Default: 128: with one file a message, messages cost more than reading.
     #[must_use]
     pub fn batch(mut self, files: usize) -> Self {
         self.batch = files.clamp(1, 4096);
         self
     }
 
-    /// How many workers that were lost may be replaced in one run, and one more for every hundred files read since, so that a
-    /// long run is not ended by the sum of its accidents. When they are used up the pool shrinks. Default: 16.
+    /// How many lost workers one run may replace. Every hundred files that were read add one, so that a long run is not ended
+    /// by the sum of its accidents. When they are used up the pool shrinks. Default: 16.
     ///
-    /// A worker that is killed because its file has taken too long is always replaced: each has cost a file its time.
+    /// A worker that is killed because its file takes too long is always replaced.
     #[must_use]
     pub fn respawns(mut self, respawns: u32) -> Self {
         self.respawns = respawns;

@@ -2,22 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
-use polyread_core::join_in_time;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use crate::config::Config;
-use crate::process::{Newborn, Process, Receiving, START};
-use crate::protocol::{Answer, Order, Shared};
-use crate::reader::LOOK;
-use crate::worker;
-
-/// Between two looks at whether a process has sent half a message.
-const WATCH: Duration = Duration::from_millis(500);
+use crate::lock::lock;
+use crate::poll::POLL_INTERVAL;
+use crate::process::{Process, START_TIMEOUT, Spawner, StartingWorker};
+use crate::protocol::{Answer, Opening, is_worker};
 
 /// Worker processes that idle between runs: those of a run go back to it when they are done, and the next run spares the
 /// milliseconds that starting them takes. Without a pool each run starts its own.
@@ -45,71 +37,36 @@ pub struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     config: Config,
+    /// Dropped before the spawner: processes end with the thread that started them.
     idle: Mutex<Vec<Process>>,
-    watched: Arc<Mutex<Vec<Weak<Receiving>>>>,
-    /// Asks the nursery for a process.
-    births: Option<Sender<Birth>>,
-    nursery: Option<JoinHandle<()>>,
+    spawner: Spawner,
 }
 
-type Birth = Sender<io::Result<Newborn>>;
-
-/// Makes what a process must hear first.
-pub(crate) type Begin<'a> = dyn Fn() -> (Order, Shared) + 'a;
+/// A process that may join a run.
+pub(crate) enum Candidate {
+    /// It is ready for the run.
+    Ready(Process),
+    /// It is left over from an earlier run.
+    Idle(Process),
+    /// It has just been started.
+    Starting(StartingWorker),
+}
 
 impl Pool {
-    /// A pool without processes: they are started by the first run, as many as it wants.
+    /// A pool without processes: the first run starts as many as it wants.
     ///
     /// # Errors
     ///
     /// The system's, if its one thread cannot be started; and in a process that is itself a worker, which must not start
     /// workers of its own: [`Worker::run`](crate::Worker::run) has not been called early enough there.
     pub fn start(config: Config) -> io::Result<Self> {
-        if worker::is_worker() {
+        if is_worker() {
             let reason =
                 "this process was itself started as a worker: call polyread_multiprocess::Worker::run early in main";
             return Err(io::Error::other(reason));
         }
-        let watched = Arc::<Mutex<Vec<Weak<Receiving>>>>::default();
-        let (births, asked) = bounded::<Birth>(0);
-        let (program, watching) = (config.program.clone(), Arc::clone(&watched));
-        // A thread that lives as long as the pool: a child that wants to die with its parent dies with the thread that
-        // started it.
-        let nursery = std::thread::Builder::new().name("polyread-nursery".to_owned()).spawn(move || {
-            loop {
-                match asked.recv_timeout(WATCH) {
-                    Ok(birth) => {
-                        // The channel panics where it cannot make the file it needs; this thread must not end over that,
-                        // for its children would end with it.
-                        let born = catch_unwind(AssertUnwindSafe(|| program.spawn())).unwrap_or_else(|_| {
-                            let directory = std::env::temp_dir();
-                            Err(io::Error::other(format!(
-                                "is there a directory for temporary files at {}?",
-                                directory.display()
-                            )))
-                        });
-                        drop(birth.send(born));
-                    }
-                    Err(RecvTimeoutError::Timeout) => {
-                        lock(&watching).retain(|process| match process.upgrade() {
-                            Some(process) => {
-                                process.end_if_overdue();
-                                true
-                            }
-                            None => false,
-                        });
-                    }
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
-        })?;
-        let inner = Inner { config, idle: Mutex::default(), watched, births: Some(births), nursery: Some(nursery) };
-        Ok(Self(Arc::new(inner)))
-    }
-
-    /// A reader whose runs use this pool.
-    pub fn reader(&self) -> crate::MultiprocessReader {
-        crate::MultiprocessReader::on_pool(self.clone())
+        let spawner = Spawner::start(config.program.clone())?;
+        Ok(Self(Arc::new(Inner { config, idle: Mutex::default(), spawner })))
     }
 
     /// The ids of the processes that idle at the moment.
@@ -121,63 +78,63 @@ impl Pool {
         &self.0.config
     }
 
-    /// A process that is ready for the run that `begin` speaks of, and others, at most `most` in all, that are not yet. All are
-    /// started before the first is waited for.
+    /// A process that is ready for a run, and candidates that are not ready yet; at most `most` in all. All are started
+    /// before the first is waited for.
     ///
     /// # Errors
     ///
-    /// Why there is not even one.
-    pub(crate) fn muster(&self, most: usize, begin: &Begin<'_>) -> Result<(Process, Vec<Recruit>), String> {
+    /// Why not a single process could be made ready, in words.
+    pub(crate) fn start_processes(&self, most: usize, opening: &Opening) -> Result<(Process, Vec<Candidate>), String> {
         let mut idle = lock(&self.0.idle);
         let kept = idle.len() - idle.len().min(most);
-        let mut recruits: VecDeque<_> = idle.split_off(kept).into_iter().map(Recruit::Idle).collect();
+        let mut candidates: VecDeque<_> = idle.split_off(kept).into_iter().map(Candidate::Idle).collect();
         drop(idle);
         let mut refusal = String::from("no process was asked for");
-        while recruits.len() < most {
-            match self.give_birth() {
-                Ok(newborn) => recruits.push_back(Recruit::Newborn(newborn)),
+        while candidates.len() < most {
+            match self.0.spawner.spawn() {
+                Ok(starting) => candidates.push_back(Candidate::Starting(starting)),
                 Err(reason) => {
                     refusal = reason;
                     break;
                 }
             }
         }
-        // Some may have died while they idled.
-        while let Some(recruit) = recruits.pop_front() {
-            match self.ready(recruit, begin, &|| true) {
-                Ok(process) => return Ok((process, recruits.into())),
+        // Idle processes may have died meanwhile.
+        while let Some(candidate) = candidates.pop_front() {
+            match self.make_ready(candidate, opening, &|| true) {
+                Ok(process) => return Ok((process, candidates.into())),
                 Err(reason) => refusal = reason,
             }
         }
         Err(refusal)
     }
 
-    /// Gets a process ready for a run, as long as it is wanted.
+    /// Makes a candidate ready for a run, as long as it is wanted.
     ///
     /// # Errors
     ///
-    /// Why it does not get ready; it is gone then.
-    pub(crate) fn ready(
+    /// Why it does not get ready, in words; it is killed then.
+    pub(crate) fn make_ready(
         &self,
-        recruit: Recruit,
-        begin: &Begin<'_>,
+        candidate: Candidate,
+        opening: &Opening,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Process, String> {
-        let deadline = Instant::now() + START;
-        let process = match recruit {
-            Recruit::Ready(process) => return Ok(process),
-            Recruit::Idle(process) => process,
-            Recruit::Newborn(newborn) => {
-                let process = newborn.into_process(deadline, is_wanted)?;
-                lock(&self.0.watched).push(Arc::downgrade(&process.receiving()));
+        let deadline = Instant::now() + START_TIMEOUT;
+        let process = match candidate {
+            Candidate::Ready(process) => return Ok(process),
+            Candidate::Idle(process) => process,
+            Candidate::Starting(starting) => {
+                let process = starting.into_process(deadline, is_wanted)?;
+                self.0.spawner.watch(&process);
                 process
             }
         };
-        let (order, shared) = begin();
-        let lost = |broken| format!("a worker was lost before it was ready: {broken:?}");
+        let (order, shared) = opening.order();
+        let lost = |error| format!("a worker was lost before it was ready: {error:?}");
         process.send(&order, shared).map_err(lost)?;
         loop {
-            match process.receive(LOOK).map_err(lost)? {
+            match process.receive(POLL_INTERVAL).map_err(lost)? {
                 Some((Answer::Ready, _)) => return Ok(process),
                 Some((Answer::Refused(reason), _)) => return Err(reason),
                 None if !is_wanted() => return Err("it is not wanted any more".to_owned()),
@@ -187,39 +144,8 @@ impl Pool {
         }
     }
 
-    /// Takes a process back that has nothing left to do.
-    pub(crate) fn take_back(&self, process: Process) {
+    /// Keeps a process that has nothing left to do, for the next run.
+    pub(crate) fn keep(&self, process: Process) {
         lock(&self.0.idle).push(process);
     }
-
-    fn give_birth(&self) -> Result<Newborn, String> {
-        let (birth, born) = bounded(1);
-        let asked = self.0.births.as_ref().is_some_and(|births| births.send(birth).is_ok());
-        let newborn = born.recv().ok().filter(|_| asked).ok_or("the pool's thread has ended")?;
-        newborn.map_err(|error| format!("a process cannot be started: {error}"))
-    }
-}
-
-/// A process on its way into a run.
-pub(crate) enum Recruit {
-    /// It has been told of it.
-    Ready(Process),
-    /// From the run before.
-    Idle(Process),
-    /// It has just been started.
-    Newborn(Newborn),
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // The processes first: the thread that started them must not end before them.
-        lock(&self.idle).clear();
-        self.births = None;
-        let _ = self.nursery.take().map(join_in_time);
-    }
-}
-
-/// What is behind a lock here stays whole whoever panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

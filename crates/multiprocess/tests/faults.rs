@@ -12,7 +12,7 @@ use std::time::Duration;
 use polyread_conformance::{Scripted, children_of, run_alone, tree};
 use polyread_multiprocess::core::{
     Analysis, ByteCount, CancelToken, Combine, Discovery, ErrorKind, FileReader, FileResult, Job, Limits, Parts,
-    Progress, ReaderError, Summary, TextStats, WorkerId,
+    Progress, ReaderError, Summary, TextStats,
 };
 use polyread_multiprocess::{Config, MultiprocessReader, Pool, Worker};
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,8 +42,8 @@ fn children() -> Vec<u32> {
 }
 
 fn process_of<T>(record: &FileResult<T>) -> u32 {
-    let WorkerId::Process(id) = record.worker else { panic!("read by {}", record.worker) };
-    id
+    assert_eq!(record.worker.kind(), "process", "read by {}", record.worker);
+    u32::try_from(record.worker.number()).unwrap()
 }
 
 /// Reads a tree, with something happening to the process of one of its first records; asserts that every file has one

@@ -1,5 +1,5 @@
-//! A page of memory that a worker writes and its parent reads, at any moment and without a message: which file it is at,
-//! and how far it has come with it. What a worker that was killed can no longer say is still there to be read.
+//! The progress page: memory that a worker writes and its parent reads, at any moment and without a message. It says which
+//! file the worker has begun and how many bytes of it are read, also after the worker was killed.
 //!
 //! This is the one module of the crate with `unsafe` in it.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipc_channel::ipc::IpcSharedMemory;
 
-/// Cells of the board.
+/// Cells of the page.
 const CELLS: usize = 2;
 const SIZE: usize = CELLS * size_of::<AtomicU64>();
 
@@ -33,29 +33,29 @@ impl Position {
     }
 }
 
-/// The board, as either side sees it.
+/// The page, as either process sees it.
 #[derive(Debug)]
-pub(crate) struct Board {
-    /// Kept mapped for as long as the cells are looked at.
+pub(crate) struct ProgressPage {
+    /// Keeps the cells mapped.
     _memory: IpcSharedMemory,
     cells: NonNull<AtomicU64>,
 }
 
-// SAFETY: the cells are atomics, in memory that lives and stays where it is as long as the board.
-unsafe impl Send for Board {}
+// SAFETY: the cells are atomics, in memory that lives and stays where it is as long as the page.
+unsafe impl Send for ProgressPage {}
 // SAFETY: as above; there is no other access than by atomic operations.
-unsafe impl Sync for Board {}
+unsafe impl Sync for ProgressPage {}
 
-impl Board {
-    /// A board for a worker, and the memory to be sent to its parent.
+impl ProgressPage {
+    /// A page for a worker, and the memory to be sent to its parent.
     pub(crate) fn new() -> Option<(Self, IpcSharedMemory)> {
         let memory = IpcSharedMemory::from_byte(0, SIZE);
         Some((Self::of(memory.clone())?, memory))
     }
 
-    /// The board in memory that the other side has sent; `None` if it is too small to be one.
+    /// The page in memory that the other process has sent; `None` if it is too small.
     pub(crate) fn of(mut memory: IpcSharedMemory) -> Option<Self> {
-        // SAFETY: nobody holds a reference into the memory: it has just come, or is a mapping of its own.
+        // SAFETY: no reference into the memory exists: it was just received, or is a mapping of its own.
         let bytes = unsafe { memory.deref_mut() };
         let cells = bytes.as_mut_ptr().cast::<AtomicU64>();
         let fits = bytes.len() >= SIZE && cells.is_aligned();
@@ -70,9 +70,9 @@ impl Board {
         unsafe { self.cells.add(index).as_ref() }
     }
 
-    /// The worker begins with a file.
+    /// The worker begins a file.
     pub(crate) fn begin(&self, position: Position) {
-        // In this order: the bytes are never those of the file before.
+        // In this order: the bytes are never those of the previous file.
         self.cell(1).store(0, Ordering::Release);
         self.cell(0).store(position.to_bits(), Ordering::Release);
     }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn both_sides_see_the_same() {
-        let (here, memory) = Board::new().unwrap();
-        let there = Board::of(memory).unwrap();
+        let (here, memory) = ProgressPage::new().unwrap();
+        let there = ProgressPage::of(memory).unwrap();
         let position = Position { batch: 7, begun: u32::MAX };
         here.begin(position);
         here.has_read(1000);
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_too_small_is_no_board() {
-        assert!(Board::of(IpcSharedMemory::from_byte(1, SIZE - 1)).is_none());
-        assert!(Board::of(IpcSharedMemory::from_bytes(&[])).is_none());
+    fn memory_that_is_too_small_is_no_page() {
+        assert!(ProgressPage::of(IpcSharedMemory::from_byte(1, SIZE - 1)).is_none());
+        assert!(ProgressPage::of(IpcSharedMemory::from_bytes(&[])).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Workers that talk nonsense, and a parent that survives each of them.
+//! Tests with fake workers that break the protocol: the parent survives each of them.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -9,12 +9,12 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use polyread_conformance::{run_alone, tree};
 use polyread_core::{Discovery, ErrorKind, FileReader, Job, Limits, TextStats};
 
-use crate::board::{Board, Position};
-use crate::process::SOCKET;
+use crate::config::Config;
 use crate::protocol::{
-    Answer, Bytes, Hello, MOST_BYTES, Order, Outcome, Packet, Payload, SentRecord, Shared, VERSION, receive, send,
+    Answer, Bytes, Hello, MOST_BYTES, Order, Outcome, Packet, Payload, Position, ProgressPage, SOCKET, SentRecord,
+    SharedMemory, VERSION, is_worker, receive, send,
 };
-use crate::{Config, MultiprocessReader, worker};
+use crate::reader::MultiprocessReader;
 
 /// Descriptors of this process that are sockets.
 fn sockets() -> BTreeSet<i32> {
@@ -25,13 +25,13 @@ fn sockets() -> BTreeSet<i32> {
     sockets.map(|entry| entry.file_name().to_str().unwrap().parse().unwrap()).collect()
 }
 
-/// What a fake worker has in its hands.
+/// A worker that has said hello.
 struct Fake {
     orders: IpcReceiver<Packet>,
     answers: IpcSender<Packet>,
     /// The socket behind `answers`.
     socket: i32,
-    board: Board,
+    page: ProgressPage,
     /// In the batch that it was given.
     files: u32,
 }
@@ -42,11 +42,11 @@ impl Fake {
         let mut fake = Self::until_hello(VERSION)?;
         loop {
             match receive(&fake.orders, None).unwrap().unwrap().0 {
-                Order::Begin(_) => send(&fake.answers, &Answer::Ready, Shared::default()).unwrap(),
+                Order::Begin(_) => send(&fake.answers, &Answer::Ready, SharedMemory::default()).unwrap(),
                 Order::Batch(batch) => {
                     // It claims to have begun with all of them.
                     let begun = u32::try_from(batch.files.len()).unwrap();
-                    fake.board.begin(Position { batch: batch.number, begun });
+                    fake.page.begin(Position { batch: batch.number, begun });
                     fake.files = begun;
                     return Some(fake);
                 }
@@ -56,7 +56,7 @@ impl Fake {
     }
 
     fn until_hello(version: u32) -> Option<Self> {
-        if !worker::is_worker() {
+        if !is_worker() {
             return None;
         }
         let (to_orders, orders) = ipc::channel().unwrap();
@@ -64,10 +64,10 @@ impl Fake {
         let (answers, from_answers) = ipc::channel().unwrap();
         // The sender's is the first of the pair.
         let socket = *sockets().difference(&before).min().unwrap();
-        let (board, memory) = Board::new().unwrap();
-        let hello = Hello { version, orders: to_orders, answers: from_answers, board: memory };
+        let (page, memory) = ProgressPage::new().unwrap();
+        let hello = Hello { version, orders: to_orders, answers: from_answers, page: memory };
         IpcSender::connect(std::env::var(SOCKET).unwrap()).unwrap().send(hello).unwrap();
-        Some(Self { orders, answers, socket, board, files: 0 })
+        Some(Self { orders, answers, socket, page, files: 0 })
     }
 
     /// Sends a packet of these bytes, whatever the channel would have made of them.
@@ -79,20 +79,20 @@ impl Fake {
     }
 
     fn answer(&self, answer: &Answer) {
-        send(&self.answers, answer, Shared::default()).unwrap();
+        send(&self.answers, answer, SharedMemory::default()).unwrap();
     }
 }
 
-/// So that its end is not what is noticed.
+/// Keeps the process alive: the parent must notice the garbage, not the end of the process.
 fn live_on() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
-/// Reads a few files with such workers. What became of the files: the kinds of their errors.
+/// Reads a few files with such workers, and returns the kinds of their errors.
 fn kinds(worker: &str) -> BTreeSet<ErrorKind> {
-    let config = Config::default().in_tests(&format!("garbage::{worker}")).respawns(8);
+    let config = Config::default().in_tests(&format!("fake_worker::{worker}")).respawns(8);
     let tree = tree::many(3);
     let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
     let mut kinds = Vec::new();
@@ -215,10 +215,10 @@ fn speaks_another_version() {
     }
 }
 
-/// A worker that knocks and then says nothing that could be understood.
+/// A worker that connects and then sends a hello that cannot be decoded.
 #[test]
 fn says_hello_in_nonsense() {
-    if !worker::is_worker() {
+    if !is_worker() {
         return;
     }
     let hello: IpcSender<String> = IpcSender::connect(std::env::var(SOCKET).unwrap()).unwrap();
@@ -235,7 +235,7 @@ fn read_as(place: u32, payload: Payload) -> SentRecord {
 fn workers_that_cannot_be_understood_are_refused() {
     run_alone(|| {
         for (worker, said) in [("speaks_another_version", "version"), ("says_hello_in_nonsense", "hello")] {
-            let config = Config::default().in_tests(&format!("garbage::{worker}"));
+            let config = Config::default().in_tests(&format!("fake_worker::{worker}"));
             let job = Job::of_paths(["/proc/version"], TextStats::default());
             let read = MultiprocessReader::with_config(config).read(job, &mut |_| ControlFlow::Continue(()));
             let error = read.unwrap_err().to_string();
@@ -253,16 +253,16 @@ fn two_messages_of_the_largest_size_do_not_block() {
         for _ in 0..2 {
             let payload = Payload::Inline(Bytes(vec![1; usize::try_from(MOST_BYTES).unwrap() - 100]));
             let record = read_as(0, payload);
-            send(&sender, &Answer::Records { batch: 1, records: vec![record] }, Shared::default()).unwrap();
+            send(&sender, &Answer::Records { batch: 1, records: vec![record] }, SharedMemory::default()).unwrap();
         }
     });
 }
 
-/// Memory that is shared is as long as it was sent, and what is too long for a message is refused by the sender.
+/// Shared memory arrives at its full length, and the sender refuses a message that is too long.
 #[test]
 fn messages_are_limited() {
     let (sender, receiver) = ipc::channel().unwrap();
-    let mut shared = Shared::default();
+    let mut shared = SharedMemory::default();
     let payload = shared.payload(&vec![7; 1 << 20]);
     let record = read_as(0, payload);
     send(&sender, &Answer::Records { batch: 1, records: vec![record] }, shared).unwrap();
@@ -272,5 +272,5 @@ fn messages_are_limited() {
     let Ok(Outcome::Read(payload)) = &records[0].outcome else { panic!("no payload") };
     assert_eq!(shared.bytes(payload).unwrap(), vec![7; 1 << 20]);
     let too_long = Answer::Refused("x".repeat(usize::try_from(MOST_BYTES).unwrap()));
-    assert!(send(&sender, &too_long, Shared::default()).is_err());
+    assert!(send(&sender, &too_long, SharedMemory::default()).is_err());
 }
