@@ -332,10 +332,14 @@ fn workers_die_with_their_parent() {
 fn a_run_that_is_cancelled_ends_workers_that_would_never_look() {
     run_alone(|| {
         let tree = tree::of(&[("hangs", b"hang\n")]);
-        let cancel = CancelToken::new();
-        let job = Job::of_paths([tree.path().join("hangs")], Scripted::default()).cancel_token(cancel.clone());
+        let (cancel, progress) = (CancelToken::new(), Progress::new());
+        let job = Job::of_paths([tree.path().join("hangs")], Scripted::default());
+        let job = job.cancel_token(cancel.clone()).progress(progress.clone());
         let canceller = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(100));
+            // Its worker hangs in the first chunk.
+            while progress.snapshot().bytes == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             cancel.cancel();
         });
         let mut kinds = Vec::new();
