@@ -62,7 +62,8 @@ impl Settings {
 
     /// Tasks for small files and threads for large ones, at work at the same time.
     fn both(permits: usize, workers: usize) -> Self {
-        let max_open_files = Some(permits.saturating_add(workers));
+        // Each side has half of the files that may be open.
+        let max_open_files = Some(permits.max(workers).saturating_mul(2));
         Self { workers: Some(workers), max_open_files, hops_in_flight: Some(permits) }
     }
 
@@ -250,7 +251,7 @@ mod tests {
         ];
         assert_eq!(all, expected);
         let mixed = Preset::MixedWorkload.setup().settings;
-        assert_eq!((mixed.workers, mixed.max_open_files, mixed.hops_in_flight), (Some(4), Some(54), Some(50)));
+        assert_eq!((mixed.workers, mixed.max_open_files, mixed.hops_in_flight), (Some(4), Some(100), Some(50)));
     }
 
     #[test]

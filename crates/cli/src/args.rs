@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) analysis: Analysis,
 
     /// Workers: threads of rayon, processes of multiprocess, rings of io-uring, half of the hops in flight of tokio and
-    /// async-std, files that hybrid reads at once [default: the number of cores]
+    /// async-std; for hybrid, as many for each of its sides [default: the number of cores]
     #[arg(short, long, value_name = "N", help_heading = "Reading")]
     workers: Option<NonZero<usize>>,
 

@@ -71,7 +71,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // Sorted: the walk and its threads have ended before the first file is read.
     let job = Job::new(Discovery::new(files.path()).walk()?.sorted(), Waits(marks.path().to_path_buf()));
-    let job = job.limits(Limits::default().workers(workers).max_open_files(workers));
+    // Each side of hybrid has half of the files that may be open.
+    let open = if model == "hybrid" { 2 * workers } else { workers };
+    let job = job.limits(Limits::default().workers(workers).max_open_files(open));
 
     let before = Usage::of("self")?;
     let during = thread::scope(|scope| -> Result<_, Box<dyn Error>> {

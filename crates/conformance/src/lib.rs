@@ -37,8 +37,8 @@ pub struct Subject {
 
 /// Makes a `#[test]` of each check, for one reader.
 ///
-/// `reader` is an expression for a value that reads under any analysis; it is evaluated several times. `half_way`, for
-/// readers with a stream or an iterator, starts one for a job, takes a record and drops it.
+/// `reader` is an expression for a value that reads under any analysis; it is evaluated several times. `half_way`
+/// starts the reader's stream or iterator for a job, takes a record and drops it; a second reader of a kind may leave it out.
 /// `abandons_what_hangs` is for models that can give up a call that does not return.
 #[macro_export]
 macro_rules! suite {

@@ -3,8 +3,8 @@
 //! A file in the page cache keeps a processor busy from its opening to its closing: as many readers as processors, and a few
 //! on their way, are all that helps. A file that a device has to bring lets the processor go, and the device is fastest
 //! when tens of requests wait for it. Neither the file system's name nor the first file tells which of the two it is, and
-//! it changes in the middle of a run. What tells is how often a thread gave its processor up of its own accord while it
-//! read, which the kernel counts for each thread.
+//! it changes in the middle of a run. The sign is how often a thread gave its processor up of its own accord while
+//! it read, which the kernel counts for each thread.
 //!
 //! How many then? To keep one processor busy takes as many readers as the time of one contains the time that it computes
 //! (Little's law: J. D. C. Little, A Proof for the Queuing Formula L = λW, 1961).
@@ -78,7 +78,7 @@ pub enum PermitChange {
     Less,
 }
 
-/// A number of permits that follows what their holders wait for: as few as keep the processors busy while files come from
+/// A number of permits that adapts to the device: as few as keep the processors busy while files come from
 /// the page cache, and more while a device has to bring them.
 #[derive(Debug)]
 pub struct AdaptiveLimit {

@@ -35,7 +35,8 @@ impl Budget {
     /// Takes `bytes` if they are free at once.
     pub(crate) fn try_acquire(self: &Arc<Self>, bytes: u64) -> Option<Reservation> {
         let mut used = lock(&self.used);
-        (*used + u128::from(bytes) <= u128::from(self.capacity)).then(|| {
+        // Nothing is always free, also when files that turned out longer have taken more than there is.
+        (bytes == 0 || *used + u128::from(bytes) <= u128::from(self.capacity)).then(|| {
             *used += u128::from(bytes);
             let mut reservation = self.none();
             reservation.bytes = bytes;

@@ -26,7 +26,7 @@ use crate::summary::Summary;
 ///
 /// # Why a sink beside the iterator, and why on the caller's thread?
 ///
-/// A closure is what one writes first, and what a run can be stopped from without dropping anything. That it runs on the
+/// A closure is the first thing that one writes, and it can stop a run without dropping anything. That it runs on the
 /// thread that made the call means that it need be neither `Send` nor `Sync`: it may fill a `Vec`, write to a locked standard
 /// output or keep an `Rc`, without a lock around it.
 pub trait FileReader<A: Analysis>: Send + Sync {

@@ -35,7 +35,7 @@ pub struct Job<A: Analysis> {
     of: Of<A>,
 }
 
-/// What a job reads for.
+/// Whether the job is a run of its own or a part of one.
 enum Of<A: Analysis> {
     Itself {
         analysis: A,
@@ -98,7 +98,8 @@ impl<A: Analysis> Job<A> {
         Self { source: Source::Part(Box::new(next_batch)), limits, deferral, of: Of::Run { state, outlet } }
     }
 
-    /// Bounds of the run. Default: what the machine allows. Of a [part](Self::part_of) the bytes in flight are the whole's.
+    /// Bounds of the run. Default: what the machine allows. A [part](Self::part_of) shares the
+    /// bytes in flight of the whole run.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -128,11 +129,11 @@ impl<A: Analysis> Job<A> {
     /// a [part](Self::part_of).
     ///
     /// At most `most_open` of them are open and not yet read, beside the files that this job's own limits allow; a worker
-    /// that finds one more waits. A record whose file nobody takes is an error of kind
+    /// that finds one more waits. If the file is not taken out of its record, the record is an error of kind
     /// [`Cancelled`](crate::ErrorKind::Cancelled).
     #[must_use]
     pub fn defer_from(mut self, bytes: u64, most_open: usize) -> Self {
-        // What is to leave a whole must leave its parts.
+        // A nested part must not keep files that the outer run defers.
         let outer = self.deferral.as_ref().map_or(u64::MAX, |outer| outer.from());
         self.deferral = Some(Deferral::new(bytes.min(outer), most_open));
         self

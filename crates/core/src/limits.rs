@@ -34,7 +34,8 @@ impl Default for Limits {
 
 impl Limits {
     /// Files read at the same time by a model whose worker is a thread or a process. The async models have a setting of their
-    /// own for hops in flight, and io_uring for the files in flight on each ring; these are the number of rings. At least 1,
+    /// own for hops in flight, and io_uring for the files in flight on each ring; these are the number of rings. Hybrid gives
+    /// the number to each of its sides. At least 1,
     /// at most 1024. Default: the number of cores this process may use.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
@@ -77,7 +78,7 @@ impl Limits {
     ///
     /// Every model looks at the clock between two chunks. A single read call that hangs in the kernel can be given
     /// up by the async models, which leave a thread behind in it, by worker processes, which are killed, and by rings of io_uring
-    /// for small files, which leave a lane to the kernel. Default: none.
+    /// for small files, which leave the file's slot to the kernel. Default: none.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();

@@ -42,7 +42,7 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// The one record of one discovered entry: what became of it, who read it and how long it took.
+/// The one record of one discovered entry: how its reading ended, which worker read it and how long it took.
 ///
 /// Records come in the order in which files are finished; [`index`](Self::index) tells the order of discovery.
 #[derive(Debug)]

@@ -2,4 +2,5 @@
 
 polyread_conformance::suite! {
     reader: polyread_core::SequentialReader::new(),
+    half_way: |job| drop(polyread_core::SequentialReader::new().records(job).unwrap().next()),
 }

@@ -17,10 +17,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Hops to threads that may block at the same time, at least 1, and so the most of those threads that a run keeps
-    /// busy. [`Limits::max_open_files`] bounds it too.
+    /// Hops to threads that may block at the same time, at least 1, and so the most threads of that pool that a run
+    /// keeps busy. [`Limits::max_open_files`] bounds it too.
     ///
-    /// Default: it follows what they are found to wait for. Twice [`Limits::workers`] as long as files come from the page
+    /// Default: it adapts. Twice [`Limits::workers`] as long as files come from the page
     /// cache, so that while one hop reads another is on its way: fewer leave processors idle, more gain nothing. Where a
     /// device has to bring the files, as many as keep the processors busy meanwhile, up to 64.
     #[must_use]

@@ -1,4 +1,4 @@
-//! What the hops of one run share, and what happens in each.
+//! The hops of one run: their shared state, and the work inside each.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +33,7 @@ pub struct Hops<A: Analysis> {
     time_limit: Option<Duration>,
 }
 
-/// What the hops share with each other, without the run.
+/// State that the hops share, without the run.
 #[derive(Debug)]
 struct Shared<A: Analysis> {
     /// Workers that no hop is using: as many as hops were under way at once.
@@ -86,7 +86,7 @@ impl<A: Analysis> Hops<A> {
         let shared = Arc::downgrade(&self.shared);
         std::thread::Builder::new().name("polyread-feeder".to_owned()).spawn(move || {
             while let Some(batch) = batches(most) {
-                // Without hops there is nobody to send to.
+                // The run is over: no task receives batches.
                 let Some(shared) = shared.upgrade() else { return };
                 shared.queued.fetch_add(1, Ordering::Relaxed);
                 drop(shared);
@@ -142,7 +142,8 @@ impl<A: Analysis> Hops<A> {
         self.shared.limit.as_ref().map_or(PermitChange::Same, AdaptiveLimit::settle)
     }
 
-    /// Hands over the record of a file that was given up, from a thread of its own: a task must not wait for the consumer.
+    /// Hands over the record of a file that was given up, from a thread of its own: a task must not wait for the consumer. If
+    /// no thread can be started, the task delivers the record and waits.
     pub fn deliver(self: &Arc<Self>, record: FileResult<A::Output>) {
         let (hops, record) = (Arc::clone(self), Arc::new(Mutex::new(Some(record))));
         let deliver = {

@@ -101,7 +101,7 @@ impl<T> Drop for BatchReceiver<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.has_receiver = false;
-        // Dropped outside of the lock: an output's drop is anybody's code.
+        // Dropped outside of the lock: dropping an output may run the caller's code.
         let unseen = std::mem::take(&mut state.batches);
         drop(state);
         self.0.taken.notify_all();

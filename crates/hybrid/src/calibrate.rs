@@ -7,14 +7,14 @@ use polyread_core::{Analysis, CancelToken, FileEntry, FileReader, Job, Limits, R
 
 use crate::{Config, HybridReader};
 
-/// From everything on the large side to everything on the small one, and in between what a page, a few of them, a chunk and
-/// a handful of chunks are.
+/// From everything on the large side to everything on the small one, and in between the size of a page, of a few pages, of a
+/// chunk and of a few chunks.
 const CANDIDATES: [u64; 7] = [0, 4 << 10, Config::DEFAULT_THRESHOLD, 64 << 10, 256 << 10, 1 << 20, u64::MAX];
 
 /// Rounds in which each candidate has its turn: an odd number, so that the median is one of them.
 const ROUNDS: usize = 5;
 
-/// What part of the default's time another threshold must not exceed to take its place. Medians of so few runs differ by some
+/// The fraction of the default's time below which another threshold replaces it. Medians of so few runs differ by some
 /// percent when nothing does.
 const CLEARLY_FASTER: f64 = 0.95;
 
@@ -55,7 +55,8 @@ impl Trial {
         self
     }
 
-    /// The longest time for all of it. What is not measured by then is not waited for, but for the chunks that are being read.
+    /// The longest time for all of it. Runs that are not finished by then are cut short after the chunks
+    /// that are being read.
     /// Default: 10 seconds.
     #[must_use]
     pub fn time(mut self, time: Duration) -> Self {

@@ -1,6 +1,6 @@
 //! What can be set on the reader itself; how much of the machine a run takes is set by its limits.
 
-/// Settings of a [`HybridReader`](crate::HybridReader). What either side has to set is given with the side, see
+/// Settings of a [`HybridReader`](crate::HybridReader). The settings of each side are given with the side, see
 /// [`HybridReader::of`](crate::HybridReader::of).
 #[derive(Clone, Debug)]
 pub struct Config {

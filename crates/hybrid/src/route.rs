@@ -1,6 +1,7 @@
 //! The way of a large file from the small side to the large one.
 //!
-//! The small side opens every file, and its first read tells whether the file is large. A large file comes out of the small
+//! The small side opens every file. Its first read tells the size if it meets the end of the file; if not, `fstat` does. A large
+//! file comes out of the small
 //! side in place of a record, open ([`Job::defer_from`](polyread_core::Job::defer_from)), and goes into a queue. The large
 //! side takes its entries from there. So a file that stays on the small side pays nothing for the route, and a file that
 //! crosses over is opened once.

@@ -115,8 +115,8 @@ fn start_pool(threads: usize) -> Result<(ThreadPool, Vec<JoinHandle<()>>), Reade
 
 /// Feeds batches to the pool as it takes them, and returns when all have been read.
 ///
-/// A thread outside of the pool does this, because discovery blocks and may be anybody's iterator: one that itself used
-/// rayon would, on a pool thread, be interrupted by the very tasks that wait for it.
+/// A thread outside of the pool does this, because discovery blocks and may be the caller's iterator. If that used rayon,
+/// on a pool thread it would be interrupted by the very tasks that wait for it.
 fn feed<A: Analysis>(run: &Run<A>, batch: usize, pool: &ThreadPool, most: usize, state: &Arc<RunState<A>>) {
     // Each batch in the pool has a permit in this channel. That it is full is the back-pressure.
     let (permits, free): (Sender<()>, Receiver<()>) = bounded(most);
@@ -153,7 +153,7 @@ struct RunState<A: Analysis> {
 
 impl<A: Analysis> RunState<A> {
     /// Splits the entries in halves down to leaves. The second half of each lies open to be stolen while the first is
-    /// worked on; if nobody comes, this thread does both, and the split cost some nanoseconds.
+    /// worked on; if no thread steals it, this thread does both, and the split cost some nanoseconds.
     fn share_out(self: &Arc<Self>, mut entries: Vec<Entry>, leaf: usize) {
         if entries.len() > leaf {
             let other = entries.split_off(entries.len() / 2);

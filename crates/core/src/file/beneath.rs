@@ -20,7 +20,7 @@ pub(super) fn open_directory(at: impl AsFd, path: &Path, more: OFlags) -> rustix
     rustix::fs::openat(at, path, TO_OPEN_FROM | more, Mode::empty())
 }
 
-/// What no path below a root may do.
+/// Rules that every path below a root must keep.
 #[cfg(target_os = "linux")]
 const BENEATH: rustix::fs::ResolveFlags =
     rustix::fs::ResolveFlags::BENEATH.union(rustix::fs::ResolveFlags::NO_MAGICLINKS);
@@ -79,7 +79,7 @@ pub(super) fn open_staying(_: &OwnedFd, _: &Path, _: OFlags) -> Option<OwnedFd> 
     None
 }
 
-/// What there is where no kernel does it at once.
+/// The fallback where there is no `openat2`.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn open_beneath(
     root: &OwnedFd,
@@ -90,7 +90,7 @@ pub(super) fn open_beneath(
     open_step_by_step(root, relative, flags, links)
 }
 
-/// What can be had without the kernel's help: each directory on the way is opened without following a link.
+/// Without the kernel's help: each directory on the way is opened without following a link.
 fn open_step_by_step(root: &OwnedFd, relative: &Path, flags: OFlags, links: Links) -> rustix::io::Result<OwnedFd> {
     if links == Links::FollowedWithin {
         // A link that leads out cannot be told from one that does not.

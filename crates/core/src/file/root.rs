@@ -61,7 +61,7 @@ impl Root {
         self.identity
     }
 
-    /// What a path below it may pass through.
+    /// Which links a path below it may pass through.
     pub fn links(&self) -> Links {
         self.links
     }

@@ -47,7 +47,7 @@ impl From<LargeFile> for Entry {
 pub(crate) enum Source {
     /// Tells which entries it has without waiting, and ends when it is told to.
     Walk(Walk),
-    /// Anybody's iterator.
+    /// The caller's iterator.
     Files(Box<dyn Iterator<Item = Result<FileEntry, ReadError>> + Send>),
     /// Entries of another run, numbered and counted there. A raised token does not end it: each of its entries must have a
     /// record.
@@ -57,7 +57,7 @@ pub(crate) enum Source {
 /// Gives the next entries, at most so many; `None` at the end.
 pub(crate) type NextBatch = dyn FnMut(usize) -> Option<Vec<Entry>> + Send;
 
-/// What the consumer must know of the entries: how many there were, and whether their iterator has panicked.
+/// Shared with the consumer: how many entries were taken, and whether their iterator has panicked.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     entries: AtomicU64,
@@ -102,7 +102,13 @@ impl Entries {
             return None;
         }
         let found = match &mut self.source {
-            Source::Part(next) => return next(most.max(1)),
+            Source::Part(next) => {
+                let next = catch_unwind(AssertUnwindSafe(|| next(most.max(1))));
+                return next.unwrap_or_else(|panic| {
+                    self.fail(panic);
+                    None
+                });
+            }
             _ if self.cancel.is_cancelled() => Vec::new(),
             Source::Walk(walk) => walk.next_batch(most),
             Source::Files(files) => {
@@ -110,9 +116,9 @@ impl Entries {
                 let (least, most_left) = files.size_hint();
                 let wanted = if Some(least) == most_left { most.max(1) } else { 1 };
                 let mut found = Vec::new();
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| found.extend(files.by_ref().take(wanted)))) {
-                    *lock(&self.taken.panic) = Some(panic);
-                    self.has_ended = true;
+                let gathered = catch_unwind(AssertUnwindSafe(|| found.extend(files.by_ref().take(wanted))));
+                if let Err(panic) = gathered {
+                    self.fail(panic);
                 }
                 found
             }
@@ -130,6 +136,12 @@ impl Entries {
         self.next_index += 1;
         self.taken.entries.store(self.next_index, Ordering::Release);
         Entry::new(index, found)
+    }
+
+    /// The caller's code has panicked: there are no more entries, and the consumer sees the panic.
+    fn fail(&mut self, panic: Box<dyn Any + Send>) {
+        *lock(&self.taken.panic) = Some(panic);
+        self.has_ended = true;
     }
 
     /// Discovery has come to its end; unless it was the run that ended, over a walk that had more to give.

@@ -52,9 +52,9 @@ pub(super) fn open_and_read(
     {
         return Some(Ok(opened(file, FileVersion::read_at_once(read as u64), Some(read))));
     }
-    // Also for what cannot be read: a directory, or a device that has nothing to say.
+    // Also for a file that cannot be read: a directory, or a device without data.
     Some(inspect(&file, entry.path()).and_then(|version| {
-        // What was read before the file was asked must be of the version that it told.
+        // Bytes that were read before `fstat` must be of the version that `fstat` told.
         let is_of_it = |read: &usize| *read as u64 <= version.size && !version.is_fresh(started.elapsed());
         match ahead.ok().filter(is_of_it) {
             Some(read) => Ok(opened(file, version, Some(read))),

@@ -25,8 +25,8 @@ const BATCHES_AHEAD: usize = 4;
 
 /// A job that has been started, as its reader sees it: gives entries, makes workers, takes records.
 ///
-/// The run is over when this is dropped: records that a worker delivers later reach nobody. So what a reader has to do is to
-/// read every entry that it takes, and to keep the run until its workers have delivered.
+/// The run is over when this is dropped: records that a worker delivers later are dropped. A reader must read every entry that
+/// it takes, and keep the run until its workers have delivered.
 pub struct Run<A: Analysis> {
     state: Arc<RunState<A>>,
     entries: Arc<Mutex<Entries>>,
@@ -202,7 +202,7 @@ impl<A: Analysis> Run<A> {
 
 impl<A: Analysis> Drop for Run<A> {
     fn drop(&mut self) {
-        // A worker that hangs or waits must not go on for nobody.
+        // A worker that hangs or waits must not go on when its records reach no consumer.
         self.state.cancel.cancel();
         self.state.outlet.close();
     }

@@ -22,8 +22,8 @@ use crate::lock::lock;
 /// that the system calls do not show: on files of 64 MB, half of it costs a few percent and twice as much gains nothing.
 const CHUNK: usize = 256 * 1024;
 
-/// Bytes of the first read where files may be left to another reader: a larger one would be thrown away with most of them.
-const DEFERRING_CHUNK: usize = 8 * 1024;
+/// Bytes of the first read where files may be left to another reader, at most: that reader reads them again.
+const DEFERRING_CHUNK: usize = 16 * 1024;
 
 /// For how long, and how often, something other than a file was waited for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,7 +87,7 @@ impl<A: Analysis> Scanner<A> {
         if std::mem::take(&mut self.has_reserved) { self.watch.take_reservation() } else { None }
     }
 
-    /// Lets the file's clock run or stand still, where anybody looks at it.
+    /// Starts or stops the file's clock, if there is a time limit.
     pub(super) fn run_clock(&self, since: Option<Instant>) {
         if self.state.limits.timeout.is_some() {
             self.watch.reading_since(since);
@@ -100,8 +100,9 @@ impl<A: Analysis> Scanner<A> {
         if self.state.cancel.is_cancelled() {
             return Err(ReadError::new(ErrorKind::Cancelled, Operation::Open, entry.path()));
         }
-        // Room is taken before a file is read.
-        let at_once = if self.retains() { None } else { self.open_and_read(entry, started) };
+        // Room is taken before a file is read; and one read does not bring a file that was longer when it was listed.
+        let is_longer = entry.size_hint().is_some_and(|size| size >= CHUNK as u64);
+        let at_once = if is_longer || self.retains() { None } else { self.open_and_read(entry, started) };
         let opened = at_once.unwrap_or_else(|| open_and_ask(entry, &self.state.cancel, self.deadline(started)));
         opened.map(|Opened { open, ahead }| {
             self.ahead = ahead.map(|bytes| (index, bytes));

@@ -37,7 +37,7 @@ use crate::lock::lock;
 use crate::progress::Progress;
 
 /// Bytes of a range: some tenths of a millisecond for a counting analysis, a thousand times what taking one costs, and
-/// little enough that at the end nobody waits for long.
+/// little enough that the last wait is short.
 const RANGE: u64 = LARGE_FROM / 4;
 
 /// Between two looks at whether the last helper has left.
@@ -59,7 +59,7 @@ pub struct SharedFile<A> {
     /// Where the first range begins that nobody has taken.
     next: AtomicU64,
     state: Mutex<State<A>>,
-    /// Notified when the last of those at work has left.
+    /// Notified when the last worker has left the file.
     left: Condvar,
 }
 
@@ -132,7 +132,7 @@ impl<A: Analysis> SharedFile<A> {
         let worked = worked.unwrap_or_else(|panic| Err(panicked(self.entry.path(), &*panic)));
         let mut state = lock(&self.state);
         if let Err(failure) = worked {
-            // Nobody needs to begin another range.
+            // No worker needs to begin another range.
             self.next.store(self.part.end, Ordering::Relaxed);
             state.results.fail(failure);
         }

@@ -48,7 +48,7 @@ impl Tally {
         self.reservation = None;
     }
 
-    /// Counts a record that nobody will see, because the consumer has gone: as cancelled, whatever it was.
+    /// Counts a record that is not handed over because the consumer has gone: as cancelled, even if the file was read.
     pub fn discard<T>(&mut self, result: &FileResult<T>) {
         self.summary.bytes = self.summary.bytes.saturating_add(result.bytes);
         *self.summary.errors.entry(ErrorKind::Cancelled).or_default() += 1;

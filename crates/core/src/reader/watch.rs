@@ -14,7 +14,7 @@ pub struct Watch {
     bytes: AtomicU64,
     /// `None` between files, and while the worker waits for something else than the file.
     reading_since: Mutex<Option<Instant>>,
-    /// What the file at hand takes of the bytes in flight.
+    /// Bytes in flight that the file at hand holds.
     reservation: Mutex<Option<Reservation>>,
 }
 
@@ -57,7 +57,7 @@ impl Watch {
         lock(&self.reading_since).map(|since| since.elapsed())
     }
 
-    /// Gives back what the file takes of the bytes in flight, though the worker may hang in it for ever.
+    /// Gives back the bytes in flight that the file holds, even if the worker hangs in it for ever.
     pub fn release(&self) {
         drop(self.take_reservation());
     }

@@ -45,7 +45,7 @@ impl<A: Analysis> Worker<A> {
         Self { id, scanner: Scanner::new(state), records: Vec::new() }
     }
 
-    /// What its records say who read the file.
+    /// The worker that its records name.
     pub fn id(&self) -> WorkerId {
         self.id
     }
@@ -234,7 +234,7 @@ impl<A: Analysis> Worker<A> {
     fn read_open(&mut self, index: u64, entry: FileEntry, open: &OpenFile, started: Instant) -> FileResult<A::Output> {
         let (scanner, records) = (&mut self.scanner, &mut self.records);
         let mut before_waiting = |state: &RunState<A>, bytes| wait_before(bytes, records, state);
-        // The analysis is somebody else's code. The state it may leave half-changed is its own clone, which is dropped.
+        // The analysis is the caller's code. The state it may leave half-changed is its own clone, which is dropped.
         let read = catch_unwind(AssertUnwindSafe(|| scanner.read(index, &entry, open, started, &mut before_waiting)));
         let outcome = read.unwrap_or_else(|panic| Err(panicked(entry.path(), &*panic)));
         self.record(index, entry, outcome, started, open.spent)

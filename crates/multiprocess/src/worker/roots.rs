@@ -33,14 +33,14 @@ impl Roots {
         self.roots.extend(opened);
     }
 
-    /// The file at this path, below the root of this number if it has one.
-    pub(super) fn entry(&self, path: Bytes, root: Option<u32>) -> Result<FileEntry, ReadError> {
+    /// The file at this path, below the root of this number if it has one, with its size in bytes if that is known.
+    pub(super) fn entry(&self, path: Bytes, root: Option<u32>, size: Option<u64>) -> Result<FileEntry, ReadError> {
         let path = PathBuf::from(path);
         let Some(root) = root else { return Ok(FileEntry::new(path)) };
         let unknown = Err(0);
         let root = usize::try_from(root).ok().and_then(|root| self.roots.get(root)).unwrap_or(&unknown);
         match root {
-            Ok(root) => Ok(FileEntry::below(Arc::clone(root), path, None)),
+            Ok(root) => Ok(FileEntry::below(Arc::clone(root), path, size)),
             Err(code) => {
                 let error = ReadError::from_io(io::Error::from_raw_os_error(*code), Operation::Open, path);
                 Err(error.with_detail("its root cannot be opened in the worker process"))

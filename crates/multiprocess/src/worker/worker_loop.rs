@@ -93,7 +93,8 @@ impl WorkerLoop {
             let place = taken;
             taken += 1;
             self.parent.page.begin(Position { batch: number, begun: taken });
-            bytes += match (self.roots.entry(file.path, file.root), file.part) {
+            let size = file.part.as_ref().map(|part| part.version.size);
+            bytes += match (self.roots.entry(file.path, file.root, size), file.part) {
                 (Ok(file), Some(part)) => session.read_part(place, file, &part),
                 (found, _) => session.read(place, found),
             };

@@ -106,7 +106,7 @@ fn many_files_take_little_room() {
 #[test]
 fn lanes_that_are_left_out_are_said() {
     // The busiest stay.
-    let records = (0..100).map(|id| record("a", WorkerId::Task(id.into()), &[(id, 0, 1 + u64::from(id), 1)]));
+    let records = (0..100).map(|id| record("a", WorkerId::new("task", id.into()), &[(id, 0, 1 + u64::from(id), 1)]));
     let (lanes, not_shown) = lanes(records.collect(), 200);
     assert_eq!((lanes.len(), not_shown), (MOST_LANES, 68));
     assert!(lanes.iter().all(|lane| lane.spans[0].end_s > 68e-9), "{lanes:?}");
