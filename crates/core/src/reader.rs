@@ -16,6 +16,7 @@
 //!
 //! [`FileResult::new`]: crate::FileResult::new
 
+mod buffer;
 pub(crate) mod deferral;
 pub(crate) mod entries;
 mod failures;
@@ -41,6 +42,7 @@ pub use worker::{Scanned, Worker};
 
 /// For models that open, read or supervise files in a way of their own.
 pub mod custom {
+    pub use super::buffer::ReadBuffer;
     pub use super::partial_results::PartialResults;
     pub use super::watch::Watch;
     pub use crate::budget::Reservation;

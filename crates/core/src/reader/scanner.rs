@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::buffer::ReadBuffer;
 use super::failures::{changed, rejected, timed_out, too_large};
 use super::large::{LargeFile, OpenFile};
 use super::open::{Opened, inspect, open_and_ask, open_and_read, rewind, seek};
@@ -50,7 +51,7 @@ pub(super) struct Scanner<A: Analysis> {
     pub(super) state: Arc<RunState<A>>,
     pub(super) watch: Arc<Watch>,
     pub(super) waited: Waited,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     prototype: Option<A>,
     /// Whether the analysis takes room for the files it reads, once that was asked.
     retains: Option<bool>,
@@ -67,7 +68,7 @@ impl<A: Analysis> Scanner<A> {
             state,
             watch,
             waited,
-            buffer: Vec::new(),
+            buffer: ReadBuffer::new(0),
             prototype: None,
             retains: None,
             ahead: None,
@@ -187,7 +188,7 @@ impl<A: Analysis> Scanner<A> {
     /// The prototype of the analysis and the buffer, which are there from the first file on.
     pub(super) fn tools(&mut self) -> (&A, &mut [u8]) {
         if self.buffer.is_empty() {
-            self.buffer = vec![0; CHUNK];
+            self.buffer = ReadBuffer::new(CHUNK);
         }
         let prototype = self.prototype.get_or_insert_with(|| lock(&self.state.prototype).clone());
         (prototype, &mut self.buffer)

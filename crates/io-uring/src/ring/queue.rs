@@ -27,7 +27,7 @@ use std::time::Duration;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{DestinationSlot, Fd, Fixed, OpenHow, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
-use polyread_core::reader::custom::{Links, Root};
+use polyread_core::reader::custom::{Links, ReadBuffer, Root};
 use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -59,7 +59,7 @@ pub(super) struct Ring {
 }
 
 struct Memory {
-    buffers: Vec<Box<[u8]>>,
+    buffers: Vec<ReadBuffer>,
     slots: Vec<SlotMemory>,
 }
 
@@ -105,7 +105,7 @@ impl Ring {
         let ring = build(files.saturating_mul(3))?;
         ring.submitter().register_files_sparse(files)?;
         let memory = Memory {
-            buffers: (0..slots).map(|_| vec![0; buffer].into_boxed_slice()).collect(),
+            buffers: (0..slots).map(|_| ReadBuffer::new(buffer)).collect(),
             slots: (0..slots).map(|_| SlotMemory::default()).collect(),
         };
         Ok(Self { ring, memory: ManuallyDrop::new(memory), in_flight: 0, is_broken: false })
@@ -224,7 +224,7 @@ impl Ring {
     fn begin(&mut self, slot: usize, entry: &Entry) {
         self.memory.slots[slot].is_in_flight = true;
         self.in_flight += 1;
-        // SAFETY: the entry points to memory of its slot, which is boxed or in a `Vec` that never grows, so that it stays where
+        // SAFETY: the entry points to memory of its slot, which is on the heap or in a `Vec` that never grows, so that it stays where
         // it is. `idle` keeps it from being touched before the completion has come; `drop` keeps it until then.
         unsafe { self.push(&entry.clone().user_data(slot as u64)) }
     }
