@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::watch::{HopWatch, WatchedHop};
 
 /// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
-const HOP_BYTES: u64 = 2 * 1024 * 1024;
+const HOP_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Time after which a hop comes back if there are permits for others and no batches: the files that it still carries are
 /// read at the same time then, and not one after the other. Files in the cache never take that long.

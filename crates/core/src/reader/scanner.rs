@@ -23,9 +23,6 @@ use crate::lock::lock;
 /// that the system calls do not show: on files of 64 MB, half of it costs a few percent and twice as much gains nothing.
 const CHUNK: usize = 256 * 1024;
 
-/// Bytes of the first read where files may be left to another reader, at most: that reader reads them again.
-const DEFERRING_CHUNK: usize = 16 * 1024;
-
 /// For how long, and how often, something other than a file was waited for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Waited {
@@ -112,9 +109,9 @@ impl<A: Analysis> Scanner<A> {
     }
 
     fn open_and_read(&mut self, entry: &FileEntry, started: Instant) -> Option<Result<Opened, ReadError>> {
-        let most = self.state.deferral.as_ref().map_or(CHUNK, |deferral| {
-            usize::try_from(deferral.from()).map_or(DEFERRING_CHUNK, |from| from.min(DEFERRING_CHUNK))
-        });
+        // Where files are left to another reader from a size on, more than that would be read twice.
+        let from = self.state.deferral.as_ref().map_or(u64::MAX, |deferral| deferral.from());
+        let most = usize::try_from(from).map_or(CHUNK, |from| from.min(CHUNK));
         open_and_read(entry, &mut self.tools().1[..most], started)
     }
 

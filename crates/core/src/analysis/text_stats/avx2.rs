@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi8, _mm256_and_si256, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
-    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_testz_si256,
+    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_srli_epi16, _mm256_testz_si256,
 };
 
 use super::kernel::{BLOCK, LOOKBACK, Masks, Open, Plain, Seen, Window};
@@ -220,10 +220,10 @@ fn high_bits(bytes: __m256i) -> u64 {
     u64::from(_mm256_movemask_epi8(bytes).cast_unsigned())
 }
 
-/// Loads 32 bytes, wherever they are. The compiler makes one unaligned load of it: without a pointer, and so without `unsafe`.
+/// Loads 32 bytes, wherever they are, by one instruction: put together from words they took four, and counting a tenth more
+/// time.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(bytes: &[u8; 32]) -> __m256i {
-    let word = |at: usize| i64::from_le_bytes(std::array::from_fn(|byte| bytes[at * 8 + byte]));
-    _mm256_set_epi64x(word(3), word(2), word(1), word(0))
+    bytemuck::cast(*bytes)
 }
