@@ -29,7 +29,7 @@ impl Config {
         self
     }
 
-    /// The most files that one hop carries, at least 1. A hop ends early when it has read 2 MiB, so that large files travel
+    /// The most files that one hop carries, at least 1. A hop ends early when it has read 8 MiB, so that large files travel
     /// alone, and, unless the number of hops is [set](Self::hops_in_flight), when it has taken a millisecond while others could
     /// read what it still carries. Default: 64; with 1 each file pays for a hop of its own, as it does with the `fs` modules
     /// of the runtimes.
