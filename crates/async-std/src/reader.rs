@@ -7,8 +7,8 @@
 //!               dispatcher task: takes a permit for each batch, then spawns its task
 //!                   │
 //!        ┌──────────┼──────────┐
-//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files
-//!        └──────────┼──────────┘          and hands their records over; then the permit goes back,
+//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files;
+//!        └──────────┼──────────┘          then their records are handed over and the permit goes back,
 //!                   ▼ bounded             with more if hops wait for a device
 //!               RecordStream, or Records outside of a task
 //! ```
@@ -26,9 +26,9 @@ use async_lock::{Semaphore, SemaphoreGuardArc};
 use async_std::channel::{Receiver, Sender, bounded};
 use async_std::future::timeout;
 use async_std::task;
-use polyread_core::reader::{Entry, PermitChange, Run};
+use polyread_core::reader::{Entry, PermitChange};
 use polyread_core::{Analysis, FileReader, Job, ReaderError, Records, WorkerId};
-use polyread_hops::{Hops, RecordStream};
+use polyread_hops::{Hopped, Hops, RecordStream};
 
 use crate::Config;
 
@@ -66,8 +66,8 @@ impl AsyncStdReader {
     ///
     /// [`ReaderError::Start`] if the thread cannot be started.
     pub fn stream<A: Analysis>(&self, job: Job<A>) -> Result<RecordStream<A::Output>, ReaderError> {
-        let (run, stream) = RecordStream::of(job.start());
-        let (tasks, _) = Tasks::new(run, &self.config);
+        let (hops, stream) = Hops::streaming(job.start(), &self.config);
+        let (tasks, _) = Tasks::new(hops);
         let (feeding, batches) = bounded(tasks.hops.in_flight());
         let feeder = tasks.hops.start_feeder(move |batch| feeding.send_blocking(batch).is_ok());
         let feeder = feeder.map_err(|error| ReaderError::Start { strategy: NAME, reason: error.to_string() })?;
@@ -89,7 +89,7 @@ impl AsyncStdReader {
         }
         let config = self.config.clone();
         job.start().records(NAME, move |run| {
-            let (tasks, ended) = Tasks::new(run, &config);
+            let (tasks, ended) = Tasks::new(Hops::new(run, &config));
             let (feeding, batches) = bounded(tasks.hops.in_flight());
             if tasks.hops.start_feeder(move |batch| feeding.send_blocking(batch).is_ok()).is_err() {
                 return tasks.hops.read_here(tasks.next_id());
@@ -133,9 +133,9 @@ struct Tasks<A: Analysis> {
 
 impl<A: Analysis> Tasks<A> {
     /// The tasks of a run, and a channel that closes when all have ended.
-    fn new(run: Run<A>, config: &Config) -> (Arc<Self>, Receiver<()>) {
+    fn new(hops: Hops<A>) -> (Arc<Self>, Receiver<()>) {
         let (at_work, ended) = bounded(1);
-        let hops = Arc::new(Hops::new(run, config));
+        let hops = Arc::new(hops);
         let permits = Arc::new(Semaphore::new(hops.in_flight()));
         (Arc::new(Self { hops, _at_work: at_work, permits, started: AtomicU64::new(0) }), ended)
     }
@@ -148,7 +148,9 @@ impl<A: Analysis> Tasks<A> {
     fn spawn(self: &Arc<Self>, batch: Vec<Entry>, permit: SemaphoreGuardArc) {
         let tasks = Arc::clone(self);
         task::spawn(async move {
-            let unread = tasks.carry(batch).await;
+            let hopped = tasks.carry(batch).await;
+            // A consumer that is behind is waited for with the permit still held.
+            let unread = tasks.hops.finish(hopped).await;
             match tasks.hops.settle() {
                 PermitChange::Less => permit.forget(),
                 PermitChange::Same => drop(permit),
@@ -164,23 +166,19 @@ impl<A: Analysis> Tasks<A> {
         });
     }
 
-    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool. Returns the
-    /// entries that the hop did not get to.
-    async fn carry(&self, batch: Vec<Entry>) -> Vec<Vec<Entry>> {
+    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool.
+    async fn carry(&self, batch: Vec<Entry>) -> Hopped<A::Output> {
         let (hop, watch) = self.hops.hop(batch, self.next_id());
         let mut hop = pin!(task::spawn_blocking(hop));
         let Some(mut watch) = watch else { return hop.await };
         let mut patience = watch.patience();
         loop {
-            if let Ok(unread) = timeout(patience, &mut hop).await {
-                return unread;
+            if let Ok(hopped) = timeout(patience, &mut hop).await {
+                return hopped;
             }
             match watch.check() {
                 ControlFlow::Continue(more) => patience = more,
-                ControlFlow::Break(record) => {
-                    self.hops.deliver(record);
-                    return Vec::new();
-                }
+                ControlFlow::Break(record) => return self.hops.give_up(record),
             }
         }
     }

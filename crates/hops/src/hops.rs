@@ -1,5 +1,6 @@
 //! The hops of one run: their shared state, and the work inside each.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +11,8 @@ use polyread_core::reader::{AdaptiveLimit, Entry, PermitChange, Run, Scanned, Wo
 use polyread_core::{Analysis, FileResult, WorkerId};
 
 use crate::config::Config;
+use crate::queue::TaskSender;
+use crate::stream::RecordStream;
 use crate::watch::{HopWatch, WatchedHop};
 
 /// Bytes after which a hop comes back, whatever files it still carries: they go on in other hops.
@@ -24,13 +27,28 @@ const HOP_TIME: Duration = Duration::from_millis(1);
 const MEASURED: usize = 8;
 
 /// A run whose files are read in hops. It ends when this is dropped; a hop that hangs does not keep it.
-#[derive(Debug)]
 pub struct Hops<A: Analysis> {
     run: Run<A>,
     shared: Arc<Shared<A>>,
     in_flight: usize,
     files_per_hop: usize,
     time_limit: Option<Duration>,
+    /// The way to the stream, if the records go there.
+    stream: Option<TaskSender<FileResult<A::Output>>>,
+}
+
+/// The end of a hop, as its task sees it.
+#[derive(Debug)]
+pub struct Hopped<T> {
+    records: Vec<FileResult<T>>,
+    /// The entries that the hop did not get to, in halves, each for a hop of its own.
+    pub unread: Vec<Vec<Entry>>,
+}
+
+impl<T> Default for Hopped<T> {
+    fn default() -> Self {
+        Self { records: Vec::new(), unread: Vec::new() }
+    }
 }
 
 /// State that the hops share, without the run.
@@ -47,7 +65,14 @@ struct Shared<A: Analysis> {
 }
 
 impl<A: Analysis> Hops<A> {
-    /// The hops of a run.
+    /// The hops of a run whose consumer is a stream: tasks hand the records over, so that a consumer that is behind keeps no
+    /// thread of the runtime's waiting.
+    pub fn streaming(run: Run<A>, config: &Config) -> (Self, RecordStream<A::Output>) {
+        let (run, tasks, stream) = RecordStream::of(run);
+        (Self { stream: Some(tasks), ..Self::new(run, config) }, stream)
+    }
+
+    /// The hops of a run whose consumer is a thread: hops hand the records over.
     pub fn new(run: Run<A>, config: &Config) -> Self {
         let limits = run.limits();
         let shared = Shared {
@@ -62,6 +87,7 @@ impl<A: Analysis> Hops<A> {
             files_per_hop: config.files_under(limits),
             time_limit: limits.time_limit(),
             shared: Arc::new(shared),
+            stream: None,
             run,
         }
     }
@@ -105,13 +131,13 @@ impl<A: Analysis> Hops<A> {
         }
     }
 
-    /// A hop, to be run on a thread that may block: it reads the batch, hands the records over and returns the entries it did
-    /// not get to, in halves, each for a hop of its own. Under a time limit there is a watch over it too.
+    /// A hop, to be run on a thread that may block: it reads the batch. Its task [finishes](Self::finish) it. Under a time limit
+    /// there is a watch over it too.
     pub fn hop(
         &self,
         mut batch: Vec<Entry>,
         id: WorkerId,
-    ) -> (impl FnOnce() -> Vec<Vec<Entry>> + Send + 'static, Option<HopWatch>) {
+    ) -> (impl FnOnce() -> Hopped<A::Output> + Send + 'static, Option<HopWatch>) {
         let mut worker = self.shared.lock_idle().pop().unwrap_or_else(|| self.run.worker(id));
         worker.set_id(id);
         // Batches of one entry, see `Config::files_per_hop`.
@@ -122,18 +148,28 @@ impl<A: Analysis> Hops<A> {
             (hop, watch)
         });
         let (watched, watch) = watched.unzip();
-        let shared = Arc::clone(&self.shared);
+        let (shared, is_streaming) = (Arc::clone(&self.shared), self.stream.is_some());
         let hop = move || {
             shared.queued.fetch_sub(1, Ordering::Relaxed);
             let unread = match watched {
                 Some(hop) => shared.read_watched(&mut worker, &hop),
                 None => shared.read(&mut worker, batch),
             };
+            let records = if is_streaming { worker.take_records() } else { Vec::new() };
             worker.deliver();
             shared.lock_idle().push(worker);
-            unread
+            Hopped { records, unread }
         };
         (hop, watch)
+    }
+
+    /// Hands the records of a hop to the stream, if there is one, waiting while its consumer is behind. Returns the entries that
+    /// the hop did not get to, in halves, each for a hop of its own.
+    pub async fn finish(&self, Hopped { records, unread }: Hopped<A::Output>) -> Vec<Vec<Entry>> {
+        if let Some(stream) = self.stream.as_ref().filter(|_| !records.is_empty()) {
+            stream.send(records).await;
+        }
+        unread
     }
 
     /// What to do with the permit of a hop that has come back: the number of permits follows what hops wait for, unless it
@@ -142,9 +178,12 @@ impl<A: Analysis> Hops<A> {
         self.shared.limit.as_ref().map_or(PermitChange::Same, AdaptiveLimit::settle)
     }
 
-    /// Hands over the record of a file that was given up, from a thread of its own: a task must not wait for the consumer. If
-    /// no thread can be started, the task delivers the record and waits.
-    pub fn deliver(self: &Arc<Self>, record: FileResult<A::Output>) {
+    /// The end of a hop that was given up, with the record of its file. Where records do not go to a stream, a thread of its own
+    /// hands it over: a task must not wait for the consumer. If no thread can be started, the task delivers it and waits.
+    pub fn give_up(self: &Arc<Self>, record: FileResult<A::Output>) -> Hopped<A::Output> {
+        if self.stream.is_some() {
+            return Hopped { records: vec![record], unread: Vec::new() };
+        }
         let (hops, record) = (Arc::clone(self), Arc::new(Mutex::new(Some(record))));
         let deliver = {
             let record = Arc::clone(&record);
@@ -154,6 +193,13 @@ impl<A: Analysis> Hops<A> {
         if spawned.is_err() {
             self.run.deliver(lock(&record).take().into_iter().collect());
         }
+        Hopped::default()
+    }
+}
+
+impl<A: Analysis> fmt::Debug for Hops<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hops").field("run", &self.run).field("in_flight", &self.in_flight).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Batches of records between threads that may block and a consumer that may not.
+//! Batches of records between hops and a consumer that must not block.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,25 +21,36 @@ struct Queue<T> {
 struct State<T> {
     batches: VecDeque<Vec<T>>,
     /// The task that waits for a batch.
-    waker: Option<Waker>,
+    receiver: Option<Waker>,
+    /// The tasks that wait for room.
+    senders: Vec<Waker>,
     has_sender: bool,
     has_receiver: bool,
 }
 
-/// A queue of at most `most` batches.
-pub(crate) fn queue<T>(most: usize) -> (BatchSender<T>, BatchReceiver<T>) {
-    let state = State { batches: VecDeque::new(), waker: None, has_sender: true, has_receiver: true };
+/// A queue of at most `most` batches: its end for threads, its end for tasks, and that of the consumer.
+pub(crate) fn queue<T>(most: usize) -> (BatchSender<T>, TaskSender<T>, BatchReceiver<T>) {
+    let state =
+        State { batches: VecDeque::new(), receiver: None, senders: Vec::new(), has_sender: true, has_receiver: true };
     let queue = Arc::new(Queue { state: Mutex::new(state), taken: Condvar::new(), most });
-    (BatchSender(Arc::clone(&queue)), BatchReceiver(queue))
+    (BatchSender(Arc::clone(&queue)), TaskSender(Arc::clone(&queue)), BatchReceiver(queue))
 }
 
 impl<T> Queue<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Puts a batch into the queue, whether there is room or not.
+    fn push(mut state: MutexGuard<'_, State<T>>, batch: Vec<T>) {
+        state.batches.push_back(batch);
+        let receiver = state.receiver.take();
+        drop(state);
+        receiver.into_iter().for_each(Waker::wake);
+    }
 }
 
-/// The threads' end. Dropping it ends the batches.
+/// The end for threads that may block. Dropping it ends the batches.
 pub(crate) struct BatchSender<T>(Arc<Queue<T>>);
 
 impl<T> BatchSender<T> {
@@ -55,13 +66,9 @@ impl<T> BatchSender<T> {
             // A time-out, not a plain wait: a raised token does not notify.
             state = queue.taken.wait_timeout(state, CANCEL_POLL).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if !state.has_receiver {
-            return;
+        if state.has_receiver {
+            Queue::push(state, batch);
         }
-        state.batches.push_back(batch);
-        let waker = state.waker.take();
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -69,9 +76,31 @@ impl<T> Drop for BatchSender<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.has_sender = false;
-        let waker = state.waker.take();
+        let receiver = state.receiver.take();
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        receiver.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The end for tasks, which must not block.
+pub(crate) struct TaskSender<T>(Arc<Queue<T>>);
+
+impl<T> TaskSender<T> {
+    /// Hands a batch over, waiting while the consumer is behind. It is dropped when there is no consumer any more.
+    pub(crate) async fn send(&self, batch: Vec<T>) {
+        let mut batch = Some(batch);
+        std::future::poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.has_receiver && state.batches.len() >= self.0.most {
+                state.senders.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            if let Some(batch) = batch.take().filter(|_| state.has_receiver) {
+                Queue::push(state, batch);
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -83,15 +112,17 @@ impl<T> BatchReceiver<T> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Vec<T>>> {
         let mut state = self.0.lock();
         if let Some(batch) = state.batches.pop_front() {
+            let senders = std::mem::take(&mut state.senders);
             drop(state);
             self.0.taken.notify_one();
+            senders.into_iter().for_each(Waker::wake);
             return Poll::Ready(Some(batch));
         }
         if !state.has_sender {
             return Poll::Ready(None);
         }
-        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.waker = Some(cx.waker().clone());
+        if !state.receiver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.receiver = Some(cx.waker().clone());
         }
         Poll::Pending
     }
@@ -103,8 +134,10 @@ impl<T> Drop for BatchReceiver<T> {
         state.has_receiver = false;
         // Dropped outside of the lock: dropping an output may run the caller's code.
         let unseen = std::mem::take(&mut state.batches);
+        let senders = std::mem::take(&mut state.senders);
         drop(state);
         self.0.taken.notify_all();
+        senders.into_iter().for_each(Waker::wake);
         drop(unseen);
     }
 }

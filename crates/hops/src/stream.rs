@@ -9,7 +9,7 @@ use futures_core::Stream;
 use polyread_core::reader::{Run, Tally, join_in_time};
 use polyread_core::{Analysis, CancelToken, FileResult, Summary};
 
-use crate::queue::{BatchReceiver, queue};
+use crate::queue::{BatchReceiver, TaskSender, queue};
 
 /// Batches of records that may wait for the consumer, for each worker.
 const BATCHES_AHEAD: usize = 4;
@@ -27,16 +27,17 @@ pub struct RecordStream<T> {
 }
 
 impl<T: Send + 'static> RecordStream<T> {
-    /// The run's records as a stream, and the run itself, whose records they are.
-    pub fn of<A: Analysis<Output = T>>(run: Run<A>) -> (Run<A>, Self) {
-        let (sender, batches) = queue(BATCHES_AHEAD * run.limits().effective_workers());
+    /// The run's records as a stream, the run itself, and its tasks' way to the stream.
+    pub(crate) fn of<A: Analysis<Output = T>>(run: Run<A>) -> (Run<A>, TaskSender<FileResult<T>>, Self) {
+        let (sender, tasks, batches) = queue(BATCHES_AHEAD * run.limits().effective_workers());
         let cancel = run.cancel_token().clone();
         let deliver = {
             let cancel = cancel.clone();
             move |batch| sender.send(batch, &cancel)
         };
         let (run, tally) = run.delivering(deliver);
-        (run, Self { ready: Vec::new().into_iter(), batches, feeder: None, tally, cancel, ended: false })
+        let stream = Self { ready: Vec::new().into_iter(), batches, feeder: None, tally, cancel, ended: false };
+        (run, tasks, stream)
     }
 
     /// The same stream, whose end waits for the end of the thread that feeds the run.

@@ -7,15 +7,16 @@
 //!               dispatcher task: takes a permit for each batch, then spawns its task
 //!                   │
 //!        ┌──────────┼──────────┐
-//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files
-//!        └──────────┼──────────┘          and hands their records over; then the permit goes back,
+//!     task-0     task-1     task-2 …      each: a hop to the blocking pool, which reads up to 64 files;
+//!        └──────────┼──────────┘          then their records are handed over and the permit goes back,
 //!                   ▼ bounded             with more if hops wait for a device
 //!               RecordStream, or Records outside of a runtime
 //! ```
 //!
 //! One hop for each file (`tokio::fs` takes several) costs more than reading a small file; one hop for a few dozen does
-//! not show. What happens inside of a hop has nothing to do with tokio, and is in [`polyread_hops`]. A consumer that is
-//! behind lets hops wait, hops that wait keep their permits, and without permits no batch is taken from the feeder.
+//! not show. What happens inside of a hop has nothing to do with tokio, and is in [`polyread_hops`]. A stream whose
+//! consumer is behind lets tasks wait, and no thread; tasks that wait keep their permits, and without permits no batch is taken
+//! from the feeder.
 
 use std::ops::ControlFlow;
 use std::panic::catch_unwind;
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use polyread_core::reader::{Entry, PermitChange, Run, SHUTDOWN_TIMEOUT};
+use polyread_core::reader::{Entry, PermitChange, SHUTDOWN_TIMEOUT};
 use polyread_core::{Analysis, FileReader, Job, ReaderError, Records, WorkerId};
-use polyread_hops::{Hops, RecordStream};
+use polyread_hops::{Hopped, Hops, RecordStream};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -74,8 +75,8 @@ impl TokioReader {
         if run.limits().time_limit().is_some() && catch_unwind(|| tokio::time::sleep(Duration::ZERO)).is_err() {
             return Err(start_error("a time limit needs the runtime's timer (enable_time)"));
         }
-        let (run, stream) = RecordStream::of(run);
-        let (tasks, _) = Tasks::new(run, &self.config);
+        let (hops, stream) = Hops::streaming(run, &self.config);
+        let (tasks, _) = Tasks::new(hops);
         let (feeding, batches) = mpsc::channel(tasks.hops.in_flight());
         let feeder = tasks.hops.start_feeder(move |batch| feeding.blocking_send(batch).is_ok());
         let feeder = feeder.map_err(|error| start_error(&error.to_string()))?;
@@ -100,7 +101,7 @@ impl TokioReader {
         let runtime = runtime.map_err(|error| start_error(&error.to_string()))?;
         let config = self.config.clone();
         job.start().records(NAME, move |run| {
-            let (tasks, mut ended) = Tasks::new(run, &config);
+            let (tasks, mut ended) = Tasks::new(Hops::new(run, &config));
             let (feeding, batches) = mpsc::channel(tasks.hops.in_flight());
             if tasks.hops.start_feeder(move |batch| feeding.blocking_send(batch).is_ok()).is_err() {
                 return tasks.hops.read_here(tasks.next_id());
@@ -150,9 +151,9 @@ struct Tasks<A: Analysis> {
 
 impl<A: Analysis> Tasks<A> {
     /// The tasks of a run, and a channel that closes when all have ended.
-    fn new(run: Run<A>, config: &Config) -> (Arc<Self>, Receiver<()>) {
+    fn new(hops: Hops<A>) -> (Arc<Self>, Receiver<()>) {
         let (at_work, ended) = mpsc::channel(1);
-        let hops = Arc::new(Hops::new(run, config));
+        let hops = Arc::new(hops);
         let permits = Arc::new(Semaphore::new(hops.in_flight()));
         (Arc::new(Self { hops, _at_work: at_work, permits, started: AtomicU64::new(0) }), ended)
     }
@@ -170,7 +171,9 @@ impl<A: Analysis> Tasks<A> {
     fn spawn(self: &Arc<Self>, batch: Vec<Entry>, permit: OwnedSemaphorePermit) {
         let tasks = Arc::clone(self);
         tokio::spawn(async move {
-            let unread = tasks.carry(batch).await;
+            let hopped = tasks.carry(batch).await;
+            // A consumer that is behind is waited for with the permit still held.
+            let unread = tasks.hops.finish(hopped).await;
             match tasks.hops.settle() {
                 PermitChange::Less => permit.forget(),
                 PermitChange::Same => drop(permit),
@@ -186,9 +189,8 @@ impl<A: Analysis> Tasks<A> {
         });
     }
 
-    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool. Returns the
-    /// entries that the hop did not get to.
-    async fn carry(&self, batch: Vec<Entry>) -> Vec<Vec<Entry>> {
+    /// One hop there and back, or until it is given up: then another thread takes its place in the blocking pool.
+    async fn carry(&self, batch: Vec<Entry>) -> Hopped<A::Output> {
         let (hop, watch) = self.hops.hop(batch, self.next_id());
         let mut hop = spawn_blocking(hop);
         // An error means that the runtime is shutting down, and the consumer with it.
@@ -196,13 +198,10 @@ impl<A: Analysis> Tasks<A> {
         let mut patience = watch.patience();
         loop {
             match timeout(patience, &mut hop).await {
-                Ok(unread) => return unread.unwrap_or_default(),
+                Ok(hopped) => return hopped.unwrap_or_default(),
                 Err(_) => match watch.check() {
                     ControlFlow::Continue(more) => patience = more,
-                    ControlFlow::Break(record) => {
-                        self.hops.deliver(record);
-                        return Vec::new();
-                    }
+                    ControlFlow::Break(record) => return self.hops.give_up(record),
                 },
             }
         }

@@ -93,6 +93,24 @@ fn one_thread_in_the_blocking_pool_is_enough() {
 }
 
 #[test]
+fn a_stream_that_is_not_polled_keeps_no_thread_from_another() {
+    polyread_conformance::run(|| {
+        let tree = polyread_conformance::tree::many(2_000);
+        let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let stream = || {
+                let files = Discovery::new(tree.path()).walk().unwrap();
+                TokioReader::new().stream(Job::new(files, TextStats::default())).unwrap()
+            };
+            let mut idle = stream();
+            idle.next().await.unwrap();
+            assert_eq!(stream().count().await, 2_000);
+            assert_eq!(idle.count().await, 1_999);
+        });
+    });
+}
+
+#[test]
 fn a_runtime_that_is_shut_down_over_a_run_neither_hangs_nor_makes_it_look_whole() {
     polyread_conformance::run(|| {
         let tree = polyread_conformance::tree::many(1_000);

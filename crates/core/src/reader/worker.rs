@@ -122,6 +122,11 @@ impl<A: Analysis> Worker<A> {
         }
     }
 
+    /// Takes the records that the worker has kept, for a reader that hands them over in a way of its own.
+    pub fn take_records(&mut self) -> Vec<FileResult<A::Output>> {
+        std::mem::take(&mut self.records)
+    }
+
     /// Divides a large file into ranges, for this and other workers of the run to [read](Self::read_ranges); then this one
     /// [concludes](Self::conclude) it.
     ///
