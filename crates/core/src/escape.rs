@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::fmt;
 
-/// Shows a name with everything that does not print written out: `\n`, `\u{1b}`, `\u{202e}`, `\xff` for a byte that is
-/// not UTF-8. Letters of any script, spaces and quotes stay as they are; a backslash is doubled, so that the text is
+/// Shows a name with everything that does not print written out.
+///
+/// That is `\n`, `\u{1b}`, `\u{202e}`, and `\xff` for a byte that is not UTF-8. Letters of any script, spaces and quotes stay as they are; a backslash is doubled, so that the text is
 /// unambiguous.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a OsStr);

@@ -5,9 +5,9 @@ use super::contract::{Analysis, Rejection};
 use super::text::without_ill_formed;
 use super::text_stats::TextStats;
 
-/// The content as CPython's `open(path, encoding="utf-8", errors="ignore").read()` gives it, headed by its counts:
-/// `[Words: W, Chars: C] …`.
+/// The text headed by its counts: `[Words: W, Chars: C] …`.
 ///
+/// The text is what CPython's `open(path, encoding="utf-8", errors="ignore").read()` gives.
 /// Ill-formed sequences are dropped, and each `\r\n` or lone `\r` becomes `\n`, so that `C` is the number of code points
 /// of what follows.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::contract::{Analysis, Combine, Parts};
 
-/// Reads every byte and looks at none: what reading alone costs. The output is the number of bytes.
+/// Counts bytes and looks at none: what reading alone costs.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct ByteCount(u64);
