@@ -5,8 +5,8 @@ use std::fmt;
 
 /// Shows a name with everything that does not print written out.
 ///
-/// That is `\n`, `\u{1b}`, `\u{202e}`, and `\xff` for a byte that is not UTF-8. Letters of any script, spaces and quotes stay as they are; a backslash is doubled, so that the text is
-/// unambiguous.
+/// That is `\n`, `\u{1b}`, `\u{202e}`, and `\xff` for a byte that is not UTF-8. Letters of any script, spaces and quotes stay as
+/// they are; a backslash is doubled, so that the text is unambiguous.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a OsStr);
 

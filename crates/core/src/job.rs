@@ -81,10 +81,11 @@ impl<A: Analysis> Job<A> {
         Self::new(paths.into_iter().map(|path| Ok(FileEntry::new(path))), analysis)
     }
 
-    /// A job over some of the entries of a run, for a reader that is composed of others. `next_batch` gives them: at most so
-    /// many at once, `None` at the end, each numbered by the run.
+    /// A job over some of the entries of a run, for a reader that is composed of others. `next_batch` gives them: it is asked
+    /// for at most so many, waits while there are none, and returns `None` at the end. Each is numbered by the run.
     ///
-    /// The part has the run's analysis, limits, bytes in flight, progress, and a child of its token. Its records go to
+    /// The part has the run's analysis, limits, bytes in flight, progress, and a child of its token; setting the token or the
+    /// progress of a part does nothing. Its records go to
     /// `deliver`, batch by batch, on the thread of the worker that has them, and not to the sink or iterator that its reader
     /// is called with. Cancelling the run does not end the part's entries: each that is given must have a record.
     pub fn part_of(

@@ -4,6 +4,7 @@ use crate::analysis::Analysis;
 use crate::contract::FileReader;
 use crate::error::ReaderError;
 use crate::job::Job;
+use crate::reader::run::Run;
 use crate::reader::worker::Scanned;
 use crate::record::{Sink, WorkerId};
 use crate::records::Records;
@@ -31,12 +32,14 @@ impl SequentialReader {
     ///
     /// [`ReaderError::Start`] if the thread cannot be started.
     pub fn records<A: Analysis>(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
-        job.start().records(NAME, |run| {
-            let mut worker = run.worker(WorkerId::new("thread", 0));
-            while let Some(batch) = run.next_batch(1) {
-                worker.read(batch);
-            }
-        })
+        job.start().records(NAME, |run| read_all(&run))
+    }
+}
+
+fn read_all<A: Analysis>(run: &Run<A>) {
+    let mut worker = run.worker(WorkerId::new("thread", 0));
+    while let Some(batch) = run.next_batch(1) {
+        worker.read(batch);
     }
 }
 
@@ -52,7 +55,11 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
         let _span = tracing::info_span!("read", strategy = NAME).entered();
         // No record is delivered: each is consumed here before the next file is read.
-        let (run, mut tally) = job.start().delivering(drop);
+        let run = job.start();
+        if run.is_part() {
+            return Ok(run.records(NAME, |run| read_all(&run))?.deliver(sink));
+        }
+        let (run, mut tally) = run.delivering(drop);
         let mut worker = run.worker(WorkerId::new("thread", 0));
         while let Some(batch) = run.next_batch(1) {
             for entry in batch {

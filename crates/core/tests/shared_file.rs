@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use polyread_core::reader::{Entry, LargeFile, Run, Scanned, Worker};
 use polyread_core::{
-    Analysis, Combine, Contents, ErrorKind, FileEntry, FileResult, Job, Limits, Parts, TextStats, WorkerId,
+    Analysis, Combine, Contents, Discovery, ErrorKind, FileEntry, FileResult, Job, Limits, Parts, TextStats, WorkerId,
 };
 use tempfile::NamedTempFile;
 
@@ -120,6 +120,28 @@ fn another_worker_reads_a_large_file_from_its_beginning() {
     assert_eq!((found.path(), found.version().size), (file.path(), 4 * RANGE as u64));
     let Scanned::Large(found) = reader.scan(Entry::from(found)) else { panic!("it is large to all") };
     assert_eq!(reader.read_large(found).outcome.unwrap(), expected);
+}
+
+#[test]
+fn a_worker_may_help_with_another_file_before_it_reads_its_own() {
+    let tree = tempfile::tempdir().unwrap();
+    let text = fs::read(text(4 * RANGE).path()).unwrap();
+    fs::write(tree.path().join("own"), &text).unwrap();
+    fs::write(tree.path().join("other"), vec![b' '; 4 * RANGE]).unwrap();
+    let walk = Discovery::new(tree.path()).walk().unwrap().sorted();
+    let run = Job::new(walk, TextStats::default()).start();
+    let (mut worker, mut owner) = (worker(&run), worker(&run));
+    let mut large = run.next_batch(2).unwrap().into_iter().map(|entry| match worker.scan(entry) {
+        Scanned::Large(file) => file,
+        Scanned::Done(_) => panic!("it is not large"),
+    });
+    let (other, own) = (large.next().unwrap(), large.next().unwrap());
+    drop(large);
+    let shared = owner.share(other).unwrap();
+    worker.read_ranges(&shared, &mut || true);
+    assert_eq!(owner.conclude(&shared, &|| {}).outcome.unwrap().words, 0);
+    let expected = polyread_core::internals::text_counts(&text);
+    assert_eq!(worker.read_large(own).outcome.unwrap(), expected);
 }
 
 #[test]

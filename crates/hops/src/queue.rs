@@ -54,15 +54,12 @@ impl<T> Queue<T> {
 pub(crate) struct BatchSender<T>(Arc<Queue<T>>);
 
 impl<T> BatchSender<T> {
-    /// Hands a batch over, waiting while the consumer is behind. It is dropped when there is no consumer any more, or when the
-    /// run is cancelled while the consumer is behind.
+    /// Hands a batch over, waiting while the consumer is behind. A run that is cancelled does not wait: no more than the hops in
+    /// flight hand batches over then. Without a consumer the batch is dropped.
     pub(crate) fn send(&self, batch: Vec<T>, cancel: &CancelToken) {
         let queue = &*self.0;
         let mut state = queue.lock();
-        while state.has_receiver && state.batches.len() >= queue.most {
-            if cancel.is_cancelled() {
-                return;
-            }
+        while state.has_receiver && state.batches.len() >= queue.most && !cancel.is_cancelled() {
             // A time-out, not a plain wait: a raised token does not notify.
             state = queue.taken.wait_timeout(state, CANCEL_POLL).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -104,15 +104,17 @@ impl<A: Analysis> HybridReader<A> {
         let (departures, arrivals) = route();
         let entries = arrivals.clone();
         let large = Job::part_of(run, move |most| entries.next_batch(most), delivery(run)).limits(shares.large);
-        let deliver = delivery(run);
-        let small = Job::part_of(run, run.batches(), move |batch| deliver(departures.take_large(batch)));
-        let small = small.limits(shares.small);
         scope(|scope| {
             let thread = Builder::new().name("polyread-large".to_owned());
             let thread = thread.spawn_scoped(scope, || self.read_large(run, large, &arrivals));
-            // Without a thread for the large side all files stay on the small one.
-            let threshold = if thread.is_ok() { self.config.threshold } else { u64::MAX };
-            let small = small.defer_from(threshold, shares.large_open);
+            let deliver = delivery(run);
+            let small = match &thread {
+                Ok(_) => Job::part_of(run, run.batches(), move |batch| deliver(departures.take_large(batch)))
+                    .limits(shares.small)
+                    .defer_from(self.config.threshold, shares.large_open),
+                // Without a thread for the large side all files stay on the small one.
+                Err(_) => Job::part_of(run, run.batches(), deliver),
+            };
             let read = catch_unwind(AssertUnwindSafe(|| self.read_small(small, started)));
             let large_read = thread.map_or(Ok(()), ScopedJoinHandle::join);
             if let Err(panic) = read.and(large_read) {

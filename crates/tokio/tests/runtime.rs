@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use polyread_tokio::core::{ByteCount, Discovery, FileReader, Job, Limits, ReaderError, Stopped, TextStats};
+use polyread_tokio::core::{
+    ByteCount, CancelToken, Discovery, FileReader, Job, Limits, Progress, ReaderError, Stopped, TextStats,
+};
 use polyread_tokio::{Config, TokioReader};
 use tokio::runtime::Builder;
 
@@ -106,6 +108,25 @@ fn a_stream_that_is_not_polled_keeps_no_thread_from_another() {
             idle.next().await.unwrap();
             assert_eq!(stream().count().await, 2_000);
             assert_eq!(idle.count().await, 1_999);
+        });
+    });
+}
+
+#[test]
+fn a_stream_that_is_cancelled_while_its_consumer_is_behind_loses_no_record() {
+    polyread_conformance::run(|| {
+        let tree = polyread_conformance::tree::many(4_000);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (cancel, progress) = (CancelToken::new(), Progress::new());
+            let job = Job::new(Discovery::new(tree.path()).walk().unwrap(), TextStats::default());
+            let job = job.cancel_token(cancel.clone()).progress(progress.clone());
+            let mut records = TokioReader::new().stream(job).unwrap();
+            records.next().await.unwrap();
+            // Until everything waits for the consumer.
+            std::thread::sleep(Duration::from_millis(300));
+            cancel.cancel();
+            assert_eq!(1 + records.count().await as u64, progress.snapshot().discovered);
         });
     });
 }

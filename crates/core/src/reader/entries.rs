@@ -1,6 +1,7 @@
 //! The entries of a run, numbered in the order of discovery.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,8 @@ impl Taken {
 pub(crate) struct Entries {
     source: Source,
     next_index: u64,
+    /// Of a part: entries that it gave and that were not asked for.
+    surplus: VecDeque<Entry>,
     has_ended: bool,
     cancel: CancelToken,
     progress: Progress,
@@ -92,7 +95,7 @@ pub(crate) struct Entries {
 
 impl Entries {
     pub(crate) fn new(source: Source, cancel: CancelToken, progress: Progress, taken: Arc<Taken>) -> Self {
-        Self { source, next_index: 0, has_ended: false, cancel, progress, taken }
+        Self { source, next_index: 0, surplus: VecDeque::new(), has_ended: false, cancel, progress, taken }
     }
 
     /// The next entries, at least one and at most `most`; `None` at the end, when the run is cancelled, and after a panic of
@@ -102,13 +105,7 @@ impl Entries {
             return None;
         }
         let found = match &mut self.source {
-            Source::Part(next) => {
-                let next = catch_unwind(AssertUnwindSafe(|| next(most.max(1))));
-                return next.unwrap_or_else(|panic| {
-                    self.fail(panic);
-                    None
-                });
-            }
+            Source::Part(_) => return self.next_of_part(most.max(1)),
             _ if self.cancel.is_cancelled() => Vec::new(),
             Source::Walk(walk) => walk.next_batch(most),
             Source::Files(files) => {
@@ -136,6 +133,21 @@ impl Entries {
         self.next_index += 1;
         self.taken.entries.store(self.next_index, Ordering::Release);
         Entry::new(index, found)
+    }
+
+    /// The next entries of a part. Entries beyond those that were asked for wait for the next call.
+    fn next_of_part(&mut self, most: usize) -> Option<Vec<Entry>> {
+        while self.surplus.is_empty() {
+            let Source::Part(next) = &mut self.source else { return None };
+            match catch_unwind(AssertUnwindSafe(|| next(most))) {
+                Ok(batch) => self.surplus.extend(batch?),
+                Err(panic) => {
+                    self.fail(panic);
+                    return None;
+                }
+            }
+        }
+        Some(self.surplus.drain(..most.min(self.surplus.len())).collect())
     }
 
     /// The caller's code has panicked: there are no more entries, and the consumer sees the panic.

@@ -32,6 +32,7 @@ pub struct Run<A: Analysis> {
     entries: Arc<Mutex<Entries>>,
     /// For the consumer, until there is one.
     tally: Option<Tally>,
+    is_part: bool,
 }
 
 impl<A: Analysis> Run<A> {
@@ -61,7 +62,7 @@ impl<A: Analysis> Run<A> {
         };
         let entries = Entries::new(source, own, progress.clone(), Arc::clone(&taken));
         let tally = Some(Tally::new(progress, cancel, taken));
-        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally }
+        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally, is_part: false }
     }
 
     /// A run that is a part of another one, whose records go straight to `outlet`.
@@ -86,7 +87,7 @@ impl<A: Analysis> Run<A> {
         // Its entries are counted by the whole.
         let entries = Entries::new(source, cancel.clone(), Progress::new(), Arc::clone(&taken));
         let tally = Some(Tally::new(Progress::new(), cancel, taken));
-        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally }
+        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally, is_part: true }
     }
 
     pub(crate) fn state(&self) -> &Arc<RunState<A>> {
@@ -102,8 +103,8 @@ impl<A: Analysis> Run<A> {
         lock(&self.entries).next_batch(most)
     }
 
-    /// [`next_batch`](Self::next_batch) for a thread of its own, since discovery may block: a function that does not keep the
-    /// run from being over.
+    /// [`next_batch`](Self::next_batch) as a function, for a thread of its own: discovery may block, and the function may outlive
+    /// the run.
     pub fn batches(&self) -> impl FnMut(usize) -> Option<Vec<Entry>> + Send + 'static + use<A> {
         let entries = Arc::clone(&self.entries);
         move |most| lock(&entries).next_batch(most)
@@ -127,6 +128,11 @@ impl<A: Analysis> Run<A> {
     /// The token of this run, a child of the job's: to stop its workers, or to see whether they must stop.
     pub fn cancel_token(&self) -> &CancelToken {
         &self.state.cancel
+    }
+
+    /// Whether this is a [part](crate::Job::part_of) of another run, whose consumer has the records.
+    pub fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// A clone of the job's analysis. Panics if cloning it does.
@@ -180,7 +186,7 @@ impl<A: Analysis> Run<A> {
         let background = Background::spawn(&format!("polyread-{strategy}"), ahead, cancel, move |outlet| {
             let _span = tracing::info_span!("read", strategy).entered();
             // The records of a part go to the consumer of the whole.
-            if !self.state.outlet.is_open() {
+            if !self.is_part {
                 self.state.outlet.open(Arc::new(move |batch| _ = outlet.send(batch)));
             }
             read(self);
@@ -190,10 +196,11 @@ impl<A: Analysis> Run<A> {
     }
 
     /// For a reader with a way of its own to the consumer: `deliver` takes batches of records there, on any thread. It may block
-    /// while the consumer is behind, as long as the run is not cancelled. The consumer has the [`Tally`].
+    /// while the consumer is behind, as long as the run is not cancelled. The consumer has the [`Tally`]. In a
+    /// [part](crate::Job::part_of) neither is used: its records go where the part says.
     pub fn delivering(mut self, deliver: impl Fn(Vec<FileResult<A::Output>>) + Send + Sync + 'static) -> (Self, Tally) {
         let tally = self.tally.take().expect("the run has no consumer yet");
-        if !self.state.outlet.is_open() {
+        if !self.is_part {
             self.state.outlet.open(Arc::new(deliver));
         }
         (self, tally)

@@ -120,6 +120,11 @@ impl<A: Analysis> Scanner<A> {
         self.state.limits.timeout.and_then(|timeout| started.checked_add(timeout))
     }
 
+    /// Bytes that the analysis comes to hold of a file of this size.
+    pub(super) fn retained(&mut self, size: u64) -> u64 {
+        self.tools().0.retains(size)
+    }
+
     /// Whether the analysis takes room for files. A panic of it is the file's, later.
     fn retains(&mut self) -> bool {
         if self.retains.is_none() {
@@ -156,6 +161,7 @@ impl<A: Analysis> Scanner<A> {
 
     /// Reads the rest of a file that was shared: usually there is none.
     pub(super) fn conclude(&mut self, shared: &SharedFile<A>, seen: Option<A>) -> Result<A::Output, ReadError> {
+        self.ahead = None;
         let version = shared.version();
         let (file, entry) = (shared.file(), shared.entry());
         match seen {
@@ -182,8 +188,14 @@ impl<A: Analysis> Scanner<A> {
             && !self.retains()
     }
 
+    /// The prototype of the analysis and the buffer, to read something else than the file at hand.
+    pub(super) fn borrow(&mut self) -> (&A, &mut [u8]) {
+        self.ahead = None;
+        self.tools()
+    }
+
     /// The prototype of the analysis and the buffer, which are there from the first file on.
-    pub(super) fn tools(&mut self) -> (&A, &mut [u8]) {
+    fn tools(&mut self) -> (&A, &mut [u8]) {
         if self.buffer.is_empty() {
             self.buffer = ReadBuffer::new(CHUNK);
         }

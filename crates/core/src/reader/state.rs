@@ -46,16 +46,14 @@ impl<T> Outlet<T> {
         Self(RwLock::new(deliver))
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
     pub(crate) fn open(&self, deliver: Arc<Deliver<T>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(deliver);
     }
 
     pub(crate) fn close(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let deliver = self.0.write().unwrap_or_else(PoisonError::into_inner).take();
+        // Outside of the lock: it may own whatever its author has put there.
+        drop(deliver);
     }
 
     /// Hands a batch over, waiting while the consumer is behind. Without a consumer it is dropped.

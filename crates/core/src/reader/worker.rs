@@ -158,7 +158,7 @@ impl<A: Analysis> Worker<A> {
         }
         // If the analysis panics when it is cloned, another worker reads the range.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            let (prototype, buffer) = self.scanner.tools();
+            let (prototype, buffer) = self.scanner.borrow();
             file.work(prototype, buffer, goes_on);
         }));
     }
@@ -197,7 +197,7 @@ impl<A: Analysis> Worker<A> {
         }
         let (mut bytes, mut reservation) = (0, None);
         let mut analyse = || {
-            let retained = self.scanner.tools().0.retains(size);
+            let retained = self.scanner.retained(size);
             if retained > state.budget.capacity() {
                 return None;
             }
