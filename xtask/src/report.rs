@@ -99,7 +99,7 @@ pub(crate) fn print(results: &Results, format: Format) -> Result<()> {
 
 /// # Errors
 ///
-/// As for [`print`].
+/// As for [`print()`].
 pub(crate) fn write_out(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
