@@ -12,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use polyread_cli::{PortableAnalysis, Strategy, Worker};
-use polyread_core::{ByteCount, Contents, Discovery, Job, TextStats};
+use polyread_core::{ByteCount, Contents, Discovery, Job, TextStats, WorkerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub(crate) struct Timeline {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 pub(crate) struct Lane {
     /// Such as `thread-1`, `process-4711` or `ring-0`, as records say; `blocking thread 1` for those on which the tasks of a
-    /// runtime read.
+    /// runtime read. With the side in front where a run has two: `large: thread-0`.
     pub(crate) worker: String,
     /// In the order of time; none overlaps another. At most 200: where there were more, short ones were made one.
     pub(crate) spans: Vec<Span>,
@@ -113,7 +113,12 @@ where
     (A, Clock): PortableAnalysis<Output = (A::Output, <Clock as polyread_core::Analysis>::Output)>,
 {
     let begun = now_ns();
-    let mut lanes = Lanes::new(&args.path, begun);
+    let side_of: fn(WorkerId) -> _ = match args.strategy {
+        // Tasks read the small files, threads the large ones.
+        Strategy::Hybrid => |worker| Some(if worker.kind() == "thread" { "large" } else { "small" }),
+        _ => |_| None,
+    };
+    let mut lanes = Lanes::new(&args.path, begun, side_of);
     let files = Discovery::new(&args.path).walk()?;
     let job = Job::new(files, (analysis, Clock::default()));
     args.strategy.reader().read(job, &mut |record| {

@@ -25,6 +25,7 @@ const SPANS_AT_HAND: usize = 8 * MOST_SPANS;
 /// Collects the records of a run.
 pub(super) struct Lanes {
     root: PathBuf,
+    side_of: fn(WorkerId) -> Option<&'static str>,
     begun_ns: u64,
     /// The last end so far.
     end_ns: u64,
@@ -40,6 +41,7 @@ struct Work {
     worker: Vote<WorkerId>,
     /// The kind of worker that its files' records name, for one that only ever helped.
     kind: Option<&'static str>,
+    side: Vote<&'static str>,
 }
 
 /// A [`Span`] in the making; times are in nanoseconds since the run began.
@@ -78,9 +80,9 @@ impl<T: PartialEq + Copy> Vote<T> {
 }
 
 impl Lanes {
-    /// Of a run over the files below `root` that began at this time.
-    pub(super) fn new(root: &Path, begun_ns: u64) -> Self {
-        Self { root: root.to_path_buf(), begun_ns, end_ns: begun_ns, threads: BTreeMap::new(), not_shown: 0 }
+    /// Of a run over the files below `root` that began at this time. `side_of` tells which side of a run with two a worker is on.
+    pub(super) fn new(root: &Path, begun_ns: u64, side_of: fn(WorkerId) -> Option<&'static str>) -> Self {
+        Self { root: root.to_path_buf(), side_of, begun_ns, end_ns: begun_ns, threads: BTreeMap::new(), not_shown: 0 }
     }
 
     pub(super) fn add<T>(&mut self, record: FileResult<(T, Vec<Stretch>)>) {
@@ -120,6 +122,9 @@ impl Lanes {
                 longest_ns: end_ns.saturating_sub(start_ns),
             });
             work.kind = Some(record.worker.kind());
+            if let Some(side) = (self.side_of)(record.worker) {
+                work.side.cast(side);
+            }
             if is_alone {
                 work.worker.cast(record.worker);
             }
@@ -183,19 +188,20 @@ fn names(threads: &[(Thread, Work)], own: u32, name_of: &dyn Fn(Thread) -> Optio
     let mut taken = BTreeSet::new();
     let mut others = 0;
     let mut name = |(thread, work): &(Thread, Work)| {
+        let side = work.side.agreed().map(|side| format!("{side}: ")).unwrap_or_default();
         let named = if thread.process == own {
             of_worker(work).or_else(|| of_helper(work, &name_of(*thread)?))
         } else {
             Some(WorkerId::new("process", thread.process.into()).to_string())
         };
-        if let Some(name) = named
+        if let Some(name) = named.map(|name| format!("{side}{name}"))
             && taken.insert(name.clone())
         {
             return name;
         }
         // The threads on which a runtime puts what would block it: tasks come and go on them.
         others += 1;
-        format!("blocking thread {others}")
+        format!("{side}blocking thread {others}")
     };
     threads.iter().map(&mut name).collect()
 }

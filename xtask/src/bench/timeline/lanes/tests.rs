@@ -30,7 +30,7 @@ fn record(path: &str, worker: WorkerId, stretches: &[(u32, u64, u64, u64)]) -> F
 }
 
 fn lanes(records: Vec<FileResult<((), Vec<Stretch>)>>, elapsed_ns: u64) -> (Vec<Lane>, u64) {
-    let mut lanes = Lanes::new(Path::new("/root"), BEGUN);
+    let mut lanes = Lanes::new(Path::new("/root"), BEGUN, |worker| (worker.number() == 0).then_some("large"));
     records.into_iter().for_each(|record| lanes.add(record));
     lanes.finish(elapsed_ns, OWN, &|thread| Some(format!("some-thread-{}", thread.id)))
 }
@@ -69,8 +69,15 @@ fn lanes_have_the_workers_names_where_those_are_one_thread() {
     ];
     let (lanes, _) = lanes(records, 10);
     let names: Vec<_> = lanes.iter().map(|lane| &*lane.worker).collect();
-    let expected =
-        ["blocking thread 1", "blocking thread 2", "process-4711", "ring-0", "thread-0", "thread-9", "thread-10"];
+    let expected = [
+        "blocking thread 1",
+        "blocking thread 2",
+        "large: ring-0",
+        "large: thread-0",
+        "process-4711",
+        "thread-9",
+        "thread-10",
+    ];
     assert_eq!(names, expected);
 }
 
@@ -91,7 +98,7 @@ fn small_files_become_one_and_a_large_one_stays_apart() {
 
 #[test]
 fn many_files_take_little_room() {
-    let mut lanes = Lanes::new(Path::new("/root"), BEGUN);
+    let mut lanes = Lanes::new(Path::new("/root"), BEGUN, |worker| (worker.number() == 0).then_some("large"));
     for file in 0..100_000 {
         let begin = file * 1000;
         lanes.add(record("some/file", WorkerId::new("thread", 0), &[(1, begin, begin + 900, 2)]));
