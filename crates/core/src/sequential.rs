@@ -5,7 +5,6 @@ use crate::contract::FileReader;
 use crate::error::ReaderError;
 use crate::job::Job;
 use crate::reader::run::Run;
-use crate::reader::worker::Scanned;
 use crate::record::{Sink, WorkerId};
 use crate::records::Records;
 use crate::summary::Summary;
@@ -54,20 +53,16 @@ impl<A: Analysis> FileReader<A> for SequentialReader {
 
     fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
         let _span = tracing::info_span!("read", strategy = NAME).entered();
-        // No record is delivered: each is consumed here before the next file is read.
         let run = job.start();
         if run.is_part() {
             return Ok(run.records(NAME, |run| read_all(&run))?.deliver(sink));
         }
+        // No record is delivered: each is consumed here before the next file is read.
         let (run, mut tally) = run.delivering(drop);
         let mut worker = run.worker(WorkerId::new("thread", 0));
         while let Some(batch) = run.next_batch(1) {
             for entry in batch {
-                let record = match worker.scan(entry) {
-                    Scanned::Done(record) => record,
-                    Scanned::Large(file) => worker.read_large(file),
-                };
-                let flow = sink(tally.admit(record));
+                let flow = sink(tally.admit(worker.read_one(entry)));
                 tally.release();
                 if flow.is_break() {
                     return Ok(tally.summary(false));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use polyread_core::reader::{AdaptiveLimit, Entry, PermitChange, Run, Scanned, Worker};
+use polyread_core::reader::{AdaptiveLimit, Entry, PermitChange, Run, Worker};
 use polyread_core::{Analysis, FileResult, WorkerId};
 
 use crate::config::Config;
@@ -207,7 +207,8 @@ impl<A: Analysis> Shared<A> {
     /// Reads the entry of a hop under a time limit.
     fn read_watched(&self, worker: &mut Worker<A>, hop: &WatchedHop) -> Vec<Vec<Entry>> {
         if let Some(entry) = hop.begin(worker.watch()) {
-            let record = read_one(worker, entry);
+            // A large file too is read by one hop: another could not be given up with it.
+            let record = worker.read_one(entry);
             // The other way round a file that has just been given up would have two.
             if hop.end() {
                 worker.put(record);
@@ -244,7 +245,7 @@ impl<A: Analysis> Shared<A> {
             && (batch.len() == entries || started.elapsed() < HOP_TIME || !self.is_waited_for())
             && let Some(entry) = batch.next()
         {
-            let record = read_one(worker, entry);
+            let record = worker.read_one(entry);
             bytes += record.bytes;
             worker.put(record);
         }
@@ -259,14 +260,6 @@ impl<A: Analysis> Shared<A> {
 
     fn lock_idle(&self) -> MutexGuard<'_, Vec<Worker<A>>> {
         lock(&self.idle)
-    }
-}
-
-/// A large file too is read by one hop: another could not be given up with it.
-fn read_one<A: Analysis>(worker: &mut Worker<A>, entry: Entry) -> FileResult<A::Output> {
-    match worker.scan(entry) {
-        Scanned::Done(record) => record,
-        Scanned::Large(file) => worker.read_large(file),
     }
 }
 

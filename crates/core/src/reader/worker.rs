@@ -58,13 +58,18 @@ impl<A: Analysis> Worker<A> {
     /// Reads the entries one after the other, large files too, and delivers their records.
     pub fn read(&mut self, batch: impl IntoIterator<Item = Entry>) {
         for entry in batch {
-            let record = match self.scan(entry) {
-                Scanned::Done(record) => record,
-                Scanned::Large(file) => self.read_large(file),
-            };
+            let record = self.read_one(entry);
             self.put(record);
         }
         self.deliver();
+    }
+
+    /// Reads one entry, a large file too, alone. Returns its record, which the caller [keeps](Self::put) or hands over itself.
+    pub fn read_one(&mut self, entry: Entry) -> FileResult<A::Output> {
+        match self.scan(entry) {
+            Scanned::Done(record) => record,
+            Scanned::Large(file) => self.read_large(file),
+        }
     }
 
     /// Takes one entry to its record, or finds that its file is large. Never panics: whatever happens is in the record.
