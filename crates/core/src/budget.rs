@@ -1,13 +1,9 @@
 //! Room for contents: the bytes that results may hold between a worker and the consumer.
 
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
 
-use crate::cancel::CancelToken;
+use crate::cancel::{CANCEL_POLL, CancelToken};
 use crate::lock::lock;
-
-/// How often a worker that waits for room looks at its cancel token.
-const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// A counted number of bytes, taken before a file is read and given back when its result has been consumed.
 #[derive(Debug)]

@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How often a worker that waits for something else looks at its token: raising it wakes nobody.
+pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// A flag that any thread may raise to stop a run, and that never falls again.
 ///

@@ -1,7 +1,5 @@
 //! The contract: what every reader takes, gives and promises.
 
-use std::sync::Arc;
-
 use crate::analysis::Analysis;
 use crate::error::ReaderError;
 use crate::job::Job;
@@ -61,21 +59,6 @@ pub trait FileReader<A: Analysis>: Send + Sync {
 
 /// A reader that was chosen at run time is one too.
 impl<A: Analysis, R: FileReader<A> + ?Sized> FileReader<A> for Box<R> {
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-
-    fn records(&self, job: Job<A>) -> Result<Records<A::Output>, ReaderError> {
-        (**self).records(job)
-    }
-
-    fn read(&self, job: Job<A>, sink: &mut Sink<'_, A::Output>) -> Result<Summary, ReaderError> {
-        (**self).read(job, sink)
-    }
-}
-
-/// A reader that several share is one too.
-impl<A: Analysis, R: FileReader<A> + ?Sized> FileReader<A> for Arc<R> {
     fn name(&self) -> &'static str {
         (**self).name()
     }

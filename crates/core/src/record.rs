@@ -112,9 +112,8 @@ impl<T> FileResult<T> {
 
     /// A record that stands for a file until another reader has read it.
     pub(crate) fn deferred(file: LargeFile, error: ReadError, worker: WorkerId) -> Self {
-        let deferred = Some(Box::new(file));
-        let record = Self::failed(deferred.as_ref().map_or(0, |file| file.index()), error, worker);
-        Self { deferred, ..record }
+        let record = Self::failed(file.index(), error, worker);
+        Self { deferred: Some(Box::new(file)), ..record }
     }
 }
 

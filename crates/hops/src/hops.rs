@@ -42,7 +42,7 @@ pub struct Hops<A: Analysis> {
 pub struct Hopped<T> {
     records: Vec<FileResult<T>>,
     /// The entries that the hop did not get to, in halves, each for a hop of its own.
-    pub unread: Vec<Vec<Entry>>,
+    unread: Vec<Vec<Entry>>,
 }
 
 impl<T> Default for Hopped<T> {

@@ -1,13 +1,9 @@
 //! Files that one reader leaves to another: from which size on, and how many of them may be open.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::cancel::CancelToken;
+use crate::cancel::{CANCEL_POLL, CancelToken};
 use crate::lock::lock;
-
-/// How often a worker that waits for a permit looks at its cancel token.
-const CANCEL_POLL: Duration = Duration::from_millis(10);
 
 /// Which files a job defers. See [`Job::defer_from`](crate::Job::defer_from).
 #[derive(Debug)]

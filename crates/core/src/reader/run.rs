@@ -131,7 +131,7 @@ impl<A: Analysis> Run<A> {
     }
 
     /// Whether this is a [part](crate::Job::part_of) of another run, whose consumer has the records.
-    pub fn is_part(&self) -> bool {
+    pub(crate) fn is_part(&self) -> bool {
         self.is_part
     }
 

@@ -178,12 +178,12 @@ impl<A: Analysis> Scanner<A> {
         }
     }
 
-    /// Whether the file can be read by several workers at once. Under a time limit none is: one that hangs costs one worker,
-    /// and not all.
+    /// Whether several workers may read the file at once, if its analysis combines. Under a time limit they may not: a file
+    /// that hangs costs one worker, and not all. A [deferred](crate::Job::defer_from) file may be larger than the largest size
+    /// allowed.
     pub(super) fn can_share(&mut self, file: &LargeFile) -> bool {
         let limits = &self.state.limits;
-        A::parts().is_some()
-            && limits.timeout.is_none()
+        limits.timeout.is_none()
             && limits.max_file_size.is_none_or(|limit| file.version().size <= limit)
             && !self.retains()
     }
