@@ -49,20 +49,17 @@ impl<A: Analysis> Run<A> {
         if let Source::Walk(walk) = &source {
             walk.end_with(&own);
         }
-        let taken = Arc::new(Taken::default());
         let state = RunState {
             prototype: Arc::new(Mutex::new(analysis)),
             budget: Budget::new(limits.bytes_in_flight),
             limits,
-            cancel: own.clone(),
+            cancel: own,
             progress: progress.clone(),
             deferral,
             outlet: Outlet::new(None),
             before_waiting: None,
         };
-        let entries = Entries::new(source, own, progress.clone(), Arc::clone(&taken));
-        let tally = Some(Tally::new(progress, cancel, taken));
-        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally, is_part: false }
+        Self::over(source, state, cancel, progress, false)
     }
 
     /// A run that is a part of another one, whose records go straight to `outlet`.
@@ -73,7 +70,7 @@ impl<A: Analysis> Run<A> {
         outlet: Outlet<A::Output>,
         deferral: Option<Arc<Deferral>>,
     ) -> Self {
-        let (cancel, taken) = (whole.cancel.child(), Arc::new(Taken::default()));
+        let cancel = whole.cancel.child();
         let state = RunState {
             prototype: Arc::clone(&whole.prototype),
             budget: Arc::clone(&whole.budget),
@@ -85,9 +82,15 @@ impl<A: Analysis> Run<A> {
             before_waiting: None,
         };
         // Its entries are counted by the whole.
-        let entries = Entries::new(source, cancel.clone(), Progress::new(), Arc::clone(&taken));
-        let tally = Some(Tally::new(Progress::new(), cancel, taken));
-        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally, is_part: true }
+        Self::over(source, state, cancel, Progress::new(), true)
+    }
+
+    /// `cancel` is the consumer's token, and `progress` counts the entries.
+    fn over(source: Source, state: RunState<A>, cancel: CancelToken, progress: Progress, is_part: bool) -> Self {
+        let taken = Arc::new(Taken::default());
+        let entries = Entries::new(source, state.cancel.clone(), progress.clone(), Arc::clone(&taken));
+        let tally = Some(Tally::new(progress, cancel, taken));
+        Self { state: Arc::new(state), entries: Arc::new(Mutex::new(entries)), tally, is_part }
     }
 
     pub(crate) fn state(&self) -> &Arc<RunState<A>> {
@@ -176,6 +179,10 @@ impl<A: Analysis> Run<A> {
     /// # Errors
     ///
     /// [`ReaderError::Start`] if the thread cannot be started.
+    ///
+    /// # Panics
+    ///
+    /// If the run [delivers](Self::delivering) already.
     pub fn records(
         mut self,
         strategy: &'static str,
@@ -198,6 +205,11 @@ impl<A: Analysis> Run<A> {
     /// For a reader with a way of its own to the consumer: `deliver` takes batches of records there, on any thread. It may block
     /// while the consumer is behind, as long as the run is not cancelled. The consumer has the [`Tally`]. In a
     /// [part](crate::Job::part_of) neither is used: its records go where the part says.
+    ///
+    /// # Panics
+    ///
+    /// If the run delivers already.
+    #[must_use]
     pub fn delivering(mut self, deliver: impl Fn(Vec<FileResult<A::Output>>) + Send + Sync + 'static) -> (Self, Tally) {
         let tally = self.tally.take().expect("the run has no consumer yet");
         if !self.is_part {

@@ -120,11 +120,6 @@ impl<A: Analysis> Scanner<A> {
         self.state.limits.timeout.and_then(|timeout| started.checked_add(timeout))
     }
 
-    /// Bytes that the analysis comes to hold of a file of this size.
-    pub(super) fn retained(&mut self, size: u64) -> u64 {
-        self.tools().0.retains(size)
-    }
-
     /// Whether the analysis takes room for files. A panic of it is the file's, later.
     fn retains(&mut self) -> bool {
         if self.retains.is_none() {
@@ -157,6 +152,32 @@ impl<A: Analysis> Scanner<A> {
         let deadline = self.reserve(entry, retained, deadline, before_waiting)?;
         let analysis = self.begun(version.size);
         self.read_on(entry, &open.file, version, Position { ahead, ..Position::default() }, deadline, analysis)
+    }
+
+    /// Analyses a file whose whole content is at hand. `None` if the content does not tell everything, or there is no room.
+    pub(super) fn analyse(
+        &mut self,
+        entry: &FileEntry,
+        content: &[u8],
+        before_waiting: &mut BeforeWaiting<'_, A>,
+    ) -> Option<Result<A::Output, ReadError>> {
+        let size = content.len() as u64;
+        let RunState { limits, deferral, cancel, .. } = &*self.state;
+        let is_too_large = limits.max_file_size.is_some_and(|limit| size > limit);
+        let is_deferred = deferral.as_ref().is_some_and(|deferral| size >= deferral.from());
+        if is_too_large || is_deferred || cancel.is_cancelled() {
+            return None;
+        }
+        self.watch.begin();
+        let retained = self.tools().0.retains(size);
+        self.reserve(entry, retained, None, before_waiting).ok()?;
+        let mut analysis = self.begun(size);
+        if size > 0 && !analysis.is_complete() {
+            self.watch.add(size);
+            self.state.progress.bytes(size);
+            analysis.update(content);
+        }
+        Some(concluded(analysis, entry))
     }
 
     /// Reads the rest of a file that was shared: usually there is none.
@@ -204,7 +225,7 @@ impl<A: Analysis> Scanner<A> {
     }
 
     /// The analysis of another file.
-    pub(super) fn begun(&mut self, size: u64) -> A {
+    fn begun(&mut self, size: u64) -> A {
         let mut analysis = self.tools().0.clone();
         analysis.begin(size);
         analysis
@@ -302,9 +323,14 @@ impl<A: Analysis> Scanner<A> {
                 break;
             }
         }
-        analysis.verdict().map_err(|rejection| rejected(entry.path(), rejection))?;
-        Ok(analysis.finish())
+        concluded(analysis, entry)
     }
+}
+
+/// What the analysis that has seen the whole file says of it.
+fn concluded<A: Analysis>(analysis: A, entry: &FileEntry) -> Result<A::Output, ReadError> {
+    analysis.verdict().map_err(|rejection| rejected(entry.path(), rejection))?;
+    Ok(analysis.finish())
 }
 
 /// How far a file has been read.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::deferral::Deferral;
 use super::entries::Entry;
-use super::failures::{panicked, rejected};
+use super::failures::panicked;
 use super::large::{LARGE_FROM, LargeFile, OpenFile};
 use super::scanner::{Scanner, Waited};
 use super::shared_file::SharedFile;
@@ -192,42 +192,14 @@ impl<A: Analysis> Worker<A> {
     /// The entry, if its content does not tell everything: it is larger than some limit, it is to be
     /// [deferred](crate::Job::defer_from), or the run was cancelled. Then it is to be [scanned](Self::scan).
     pub fn analyse(&mut self, entry: Entry, content: &[u8], since: Instant) -> Result<FileResult<A::Output>, Entry> {
-        let Entry { index, found: Ok(file), .. } = entry else { return Err(entry) };
-        let state = Arc::clone(&self.scanner.state);
-        let size = content.len() as u64;
-        let is_too_large = state.limits.max_file_size.is_some_and(|limit| size > limit);
-        let is_deferred = state.deferral.as_ref().is_some_and(|deferral| size >= deferral.from());
-        if is_too_large || is_deferred || state.cancel.is_cancelled() {
-            return Err(Entry::new(index, Ok(file)));
+        let Entry { index, found: Ok(entry), .. } = entry else { return Err(entry) };
+        let (scanner, records) = (&mut self.scanner, &mut self.records);
+        let mut before_waiting = |state: &RunState<A>, bytes| wait_before(bytes, records, state);
+        let analysed = catch_unwind(AssertUnwindSafe(|| scanner.analyse(&entry, content, &mut before_waiting)));
+        match analysed.unwrap_or_else(|panic| Some(Err(panicked(entry.path(), &*panic)))) {
+            Some(outcome) => Ok(self.record(index, entry, outcome, since, Duration::ZERO)),
+            None => Err(Entry::new(index, Ok(entry))),
         }
-        let (mut bytes, mut reservation) = (0, None);
-        let mut analyse = || {
-            let retained = self.scanner.retained(size);
-            if retained > state.budget.capacity() {
-                return None;
-            }
-            if retained > 0 {
-                reservation = Some(state.budget.try_acquire(retained).or_else(|| {
-                    wait_before(retained, &mut self.records, &state);
-                    state.budget.acquire(retained, &state.cancel)
-                })?);
-            }
-            let mut analysis = self.scanner.begun(size);
-            if size > 0 && !analysis.is_complete() {
-                bytes = size;
-                state.progress.bytes(size);
-                analysis.update(content);
-            }
-            Some(analysis.verdict().map_err(|rejection| rejected(file.path(), rejection)).map(|()| analysis.finish()))
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(&mut analyse));
-        let outcome = match outcome.unwrap_or_else(|panic| Some(Err(panicked(file.path(), &*panic)))) {
-            Some(outcome) => outcome.map_err(|error: ReadError| error.with_bytes_read(bytes)),
-            None => return Err(Entry::new(index, Ok(file))),
-        };
-        let reservation = reservation.filter(|_| outcome.is_ok());
-        let record = FileResult::new(index, file.into_path(), outcome, self.id).holding(reservation);
-        Ok(FileResult { bytes, elapsed: since.elapsed().max(Duration::from_nanos(1)), ..record })
     }
 
     /// Lets another thread see how far this worker has come with its file.
